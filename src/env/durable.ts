@@ -1,0 +1,82 @@
+// The few sequences of file calls that make bytes durable, written once over Fs. Everybody who writes uses these.
+import { dirname } from "node:path";
+import type { Fs, OpenFile, Random } from "./env.ts";
+import { PapyraError } from "../errors.ts";
+
+/** Writes every byte at `position`: a file may take fewer than it was given without saying why. */
+export async function writeAll(file: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
+  let written = 0;
+  while (written < bytes.length) {
+    const count = await file.write(written === 0 ? bytes : bytes.subarray(written), position + written);
+    if (count <= 0) throw new PapyraError("STORAGE_FAILED", `a write of ${bytes.length - written} bytes made no progress`);
+    written += count;
+  }
+}
+
+/** Reads exactly `[from, to)` in chunks of at most `chunkBytes`; each chunk is valid until the next is asked for. */
+export async function* readRange(
+  fs: Fs,
+  path: string,
+  from: number,
+  to: number,
+  chunkBytes: number = 1 << 20,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  if (to <= from) return;
+  const file = await fs.open(path, "read");
+  try {
+    const buffer = Buffer.allocUnsafe(Math.min(chunkBytes, to - from));
+    for (let position = from; position < to; ) {
+      const wanted = Math.min(buffer.length, to - position);
+      const count = await file.read(buffer.subarray(0, wanted), position);
+      if (count === 0) return; // shorter than it was: the caller compares lengths
+      yield buffer.subarray(0, count);
+      position += count;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** Reads a whole small file; refuses one larger than `bytesMax`. */
+export async function readSmall(fs: Fs, path: string, bytesMax: number = 1 << 20): Promise<Buffer> {
+  const stat = await fs.stat(path);
+  if (stat === undefined) throw new PapyraError("STORE_NOT_FOUND", `there is no file ${path}`);
+  if (stat.bytes > bytesMax) throw new PapyraError("STORAGE_FAILED", `${path} has ${stat.bytes} bytes, more than ${bytesMax}`);
+  const parts: Buffer[] = [];
+  for await (const chunk of readRange(fs, path, 0, stat.bytes)) parts.push(Buffer.from(chunk));
+  return Buffer.concat(parts);
+}
+
+/**
+ * Puts a file in place so that a crash leaves the old one or the new one, whole:
+ * 1. a new temporary file in the same directory is written and synced; a crash leaves a stray temporary file;
+ * 2. it is renamed over the target: atomic, but not yet durable;
+ * 3. the directory is synced: the commit point.
+ * `write` gets a function that appends bytes to the temporary file.
+ */
+export async function replaceDurably(
+  fs: Fs,
+  random: Random,
+  path: string,
+  write: (append: (bytes: Uint8Array) => Promise<void>) => Promise<void>,
+): Promise<void> {
+  const temporary = `${path}.tmp-${random.hex(4)}`;
+  const file = await fs.open(temporary, "create");
+  try {
+    let position = 0;
+    try {
+      await write(async (bytes) => {
+        await writeAll(file, bytes, position);
+        position += bytes.length;
+      });
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await fs.rename(temporary, path);
+  } catch (error) {
+    await fs.remove(temporary).catch(() => undefined); // best effort: a stray temporary file is reported by scan and harmless
+    throw error;
+  }
+  await fs.syncDir(dirname(path));
+}

@@ -1,0 +1,144 @@
+// The real world: the only file that touches node:fs, the clock, randomness and the kernel lock. Foreign error codes
+// become PapyraError here and nowhere else.
+import { randomBytes } from "node:crypto";
+import { constants, promises as fsp, readFileSync, type BigIntStats } from "node:fs";
+import { hostname } from "node:os";
+import type { Clock, Env, FileLock, FileStat, Fs, Host, OpenFile, Random } from "./env.ts";
+import { type ErrorCode, PapyraError } from "../errors.ts";
+
+const CODES: Readonly<Record<string, { code: ErrorCode; hint?: string }>> = {
+  ENOENT: { code: "STORE_NOT_FOUND", hint: "check the path" },
+  ENOTDIR: { code: "STORE_NOT_FOUND", hint: "check the path" },
+  ENOSPC: { code: "STORAGE_FULL", hint: "free some space, then start again" },
+  EDQUOT: { code: "STORAGE_FULL", hint: "raise the quota or free some space, then start again" },
+  EFBIG: { code: "STORAGE_FULL", hint: "the file size limit of the process or file system is reached" },
+  EACCES: { code: "STORAGE_FAILED", hint: "check the owner and the mode of the file and its directory" },
+  EPERM: { code: "STORAGE_FAILED", hint: "check the owner, the mode and the attributes of the file" },
+  EROFS: { code: "STORAGE_FAILED", hint: "the file system is read-only" },
+  EMFILE: { code: "STORAGE_FAILED", hint: "raise the limit of open files (ulimit -n)" },
+  ENFILE: { code: "STORAGE_FAILED", hint: "the machine has too many open files" },
+};
+
+/** Runs one file-system call and gives its failure a code, the operation and the path. */
+async function named<T>(what: string, path: string, call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (cause) {
+    throw cause instanceof PapyraError ? cause : named.error(what, path, cause);
+  }
+}
+named.error = (what: string, path: string, cause: unknown): PapyraError => {
+  const errno = (cause as NodeJS.ErrnoException).code ?? "UNKNOWN";
+  const known = CODES[errno] ?? { code: "STORAGE_FAILED" as const };
+  return new PapyraError(known.code, `cannot ${what} ${path}: ${errno}`, {
+    cause,
+    ...(known.hint === undefined ? {} : { hint: known.hint }),
+    details: { operation: what, path, errno },
+  });
+};
+
+function toStat(stats: BigIntStats): FileStat {
+  return {
+    bytes: Number(stats.size),
+    kind: stats.isFile() ? "file" : stats.isDirectory() ? "directory" : "other",
+    id: `${stats.dev}:${stats.ino}:${stats.birthtimeNs}`,
+    changedMs: Number(stats.ctimeNs / 1_000_000n),
+  };
+}
+
+function openFile(handle: fsp.FileHandle, path: string): OpenFile {
+  return {
+    read: (into, position) =>
+      named("read", path, async () => (await handle.read(into, 0, into.length, position)).bytesRead),
+    write: (bytes, position) =>
+      named("write", path, async () => (await handle.write(bytes, 0, bytes.length, position)).bytesWritten),
+    sync: () => named("sync", path, () => handle.datasync()),
+    stat: () => named("stat", path, async () => toStat(await handle.stat({ bigint: true }))),
+    close: () => named("close", path, () => handle.close()),
+  };
+}
+
+type TryLock = (fd: number, options: { shared: boolean }) => boolean;
+
+let tryLockLoaded: Promise<TryLock> | undefined;
+
+async function loadTryLock(): Promise<TryLock> {
+  try {
+    const { default: native } = await import("fs-native-extensions");
+    return native.tryLock;
+  } catch (cause) {
+    throw new PapyraError("LOCK_UNAVAILABLE", "the kernel lock (package fs-native-extensions) does not load here", {
+      cause,
+      hint: "without it two writers could not be kept apart; use a platform that the package ships a binary for",
+    });
+  }
+}
+
+const OPEN_FLAGS = { read: constants.O_RDONLY, update: constants.O_RDWR } as const;
+
+const nodeFs: Fs = {
+  list: (dir) => named("list", dir, async () => (await fsp.readdir(dir)).sort()),
+  makeDir: (dir) => named("make the directory", dir, async () => void (await fsp.mkdir(dir, { recursive: true }))),
+  async stat(path) {
+    try {
+      return toStat(await fsp.stat(path, { bigint: true }));
+    } catch (cause) {
+      const errno = (cause as NodeJS.ErrnoException).code;
+      if (errno === "ENOENT" || errno === "ENOTDIR") return undefined;
+      throw named.error("stat", path, cause);
+    }
+  },
+  open: (path, mode) =>
+    named(mode === "create" ? "create" : "open", path, async () =>
+      openFile(await fsp.open(path, mode === "create" ? "wx+" : OPEN_FLAGS[mode]), path),
+    ),
+  rename: (from, to) => named("rename", `${from} to ${to}`, () => fsp.rename(from, to)),
+  remove: (path) => named("remove", path, () => fsp.unlink(path)),
+  syncDir: (dir) =>
+    named("sync the directory", dir, async () => {
+      const handle = await fsp.open(dir, constants.O_RDONLY);
+      try {
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+    }),
+  lock: (path, mode) =>
+    named("lock", path, async (): Promise<FileLock | undefined> => {
+      tryLockLoaded ??= loadTryLock();
+      const tryLock = await tryLockLoaded;
+      const flags = mode === "shared" ? constants.O_RDONLY : constants.O_RDWR | constants.O_CREAT;
+      const handle = await fsp.open(path, flags, 0o644);
+      // An OFD lock belongs to this open file: the kernel drops it when the file is closed or the process dies.
+      if (!tryLock(handle.fd, { shared: mode === "shared" })) {
+        await handle.close();
+        return undefined;
+      }
+      return { release: () => handle.close() };
+    }),
+};
+
+const nodeClock: Clock = {
+  nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  after(delayMs, fn, kind) {
+    const timer = setTimeout(fn, delayMs);
+    if (kind === "background") timer.unref();
+    return () => clearTimeout(timer);
+  },
+};
+
+const nodeRandom: Random = { hex: (bytes) => randomBytes(bytes).toString("hex") };
+
+function readBootId(): string {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch {
+    return ""; // not Linux: the end of a log is then vouched for by an exact mark only
+  }
+}
+
+const nodeHost: Host = { pid: process.pid, name: hostname(), bootId: readBootId() };
+
+/** The real file system, clock, randomness and host. */
+export const nodeEnv: Env = { fs: nodeFs, clock: nodeClock, random: nodeRandom, host: nodeHost };
