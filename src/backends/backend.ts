@@ -1,0 +1,139 @@
+// The contract of a backend: the few verbs with which a store is kept somewhere. Every operation (scan, recover, start-up
+// check, replay, ...) is written once over these; testing/backend-contract.ts is the suite that each backend must pass.
+//
+// What every backend guarantees:
+// - Reading changes nothing and needs no lock.
+// - `append` puts lines at the end of their logs, in order, and resolves when they are as durable as `durability` says.
+//   A rejected append has an unknown outcome; the claim accepts nothing more.
+// - `rewrite` leaves a segment as it was or as it shall be, whatever happens in between.
+// - One claim at a time, across processes; a claim ends with its process.
+import type { Env } from "../env/env.ts";
+import type { LogName } from "../log/record.ts";
+import type { Reach } from "../log/ledger.ts";
+
+/** Who a store is. */
+export interface StoreIdentity {
+  readonly store: string;
+  readonly lineage: string;
+  /** The lineage this one was made from, or null. */
+  readonly parent: string | null;
+  readonly createdMs: number;
+}
+
+/** Who holds the writer's claim. */
+export interface ClaimOwner {
+  readonly pid: number;
+  readonly host: string;
+  readonly sinceMs: number;
+  readonly purpose: string;
+}
+
+/** One piece of a log, in the order of the log. Only the last one, the active one, is appended to. */
+export interface Segment {
+  readonly name: string;
+  readonly log: LogName;
+  readonly bytes: number;
+  readonly active: boolean;
+  /** What its name says of the first seq in it. */
+  readonly firstSeq: number | undefined;
+}
+
+/** Something that is wrong with the store apart from its lines. */
+export interface StoreFinding {
+  readonly kind: "checksum-mismatch" | "missing-segment" | "unexpected-file" | "unreadable";
+  readonly file: string;
+  readonly detail: string;
+  readonly log?: LogName;
+}
+
+/** What a reader learns about a store before it reads any log. */
+export interface StoreView {
+  /** Undefined when nothing says who the store is: a lone log, or one of the Python Papyra. */
+  readonly identity: StoreIdentity | undefined;
+  /** The living writer, if there is one. */
+  readonly writer: ClaimOwner | undefined;
+  readonly segments: readonly Segment[];
+  readonly findings: readonly StoreFinding[];
+  /** How far a log must reach, as far as anything outside it vouches. */
+  reach(log: LogName): Reach | undefined;
+}
+
+/** Bytes to append to one log: whole lines. */
+export interface AppendPart {
+  readonly log: LogName;
+  readonly bytes: Uint8Array;
+  readonly lastSeq: number;
+}
+
+/** Where a part was put. */
+export interface AppendedAt {
+  readonly segment: string;
+  readonly offset: number;
+}
+
+/** A change of a segment: at `offset`, `remove` bytes go and `insert` comes. In order, not overlapping. */
+export interface Splice {
+  readonly offset: number;
+  readonly remove: number;
+  readonly insert: Uint8Array;
+}
+
+/** The writer's claim on a store. */
+export interface Claim {
+  /** Makes the store: its identity and one empty segment a log. Logs that exist are kept. Idempotent. */
+  create(identity: StoreIdentity): Promise<void>;
+  /** Appends to several logs at once; the parts are in the order given. Resolves as durable as the policy says. */
+  append(parts: readonly AppendPart[]): Promise<AppendedAt[]>;
+  /** Up to which seq a log is known to be durable. */
+  durableSeq(log: LogName): number;
+  /** Makes everything appended so far durable, whatever the policy. */
+  sync(): Promise<void>;
+  /** Tells where a log ends before the first append to it: at `bytes` of its active segment, with `lastSeq`. */
+  resume(log: LogName, bytes: number, lastSeq: number): Promise<void>;
+  /** Leaves the active segment as it is, under the name of a closed one, and begins a new one. */
+  startSegment(log: LogName, identityLine: Uint8Array, firstSeq: number): Promise<void>;
+  /** Publishes a changed segment atomically. */
+  rewrite(segment: string, splices: readonly Splice[]): Promise<void>;
+  /** Forgets what is vouched for and vouches for these last seqs instead. Used by recovery. */
+  vouch(lastSeqs: Readonly<Record<LogName, number>>): Promise<void>;
+  /** Ends the claim. After a clean release everything is durable. */
+  release(): Promise<void>;
+}
+
+/** A place where a store can be kept. */
+export interface Backend {
+  readonly kind: "memory" | "files" | "redis";
+  /** For messages: a path or an address. */
+  readonly location: string;
+  /** What an acknowledgement means here, in words; printed by the tools. */
+  readonly durability: string;
+  readonly limits: StoreLimits;
+  readonly env: Env;
+  /** Rejects with STORE_NOT_FOUND when nothing is there. */
+  view(): Promise<StoreView>;
+  /** Bytes `[from, to)` of a segment, in chunks that are valid until the next is asked for. */
+  read(segment: string, from: number, to: number): AsyncIterable<Uint8Array>;
+  /** Keeps bytes that recovery takes out, with their reasons, durably, before anything is removed. Returns where. */
+  quarantine(directory: string, files: ReadonlyMap<string, AsyncIterable<Uint8Array> | Uint8Array>): Promise<string>;
+  /** Becomes the one writer. Rejects with STORE_LOCKED, naming the holder. */
+  claim(purpose: string): Promise<Claim>;
+}
+
+/** Bounds of a store; everything has one. */
+export interface StoreLimits {
+  /** The longest line, in bytes. From 1 KiB to 16 MiB. Default 4 MiB. */
+  readonly lineBytesMax: number;
+  /** How many records may wait to be written. From 1 to 10 million. Default 100,000. */
+  readonly queueRecordsMax: number;
+  /** How many bytes may wait to be written. From 64 KiB to 4 GiB. Default 64 MiB. */
+  readonly queueBytesMax: number;
+  /** How many bytes one batch may take. From 64 KiB to 256 MiB. Default 8 MiB. */
+  readonly batchBytesMax: number;
+}
+
+export const LIMITS_DEFAULT: StoreLimits = {
+  lineBytesMax: 4 << 20,
+  queueRecordsMax: 100_000,
+  queueBytesMax: 64 << 20,
+  batchBytesMax: 8 << 20,
+};

@@ -1,0 +1,56 @@
+// A finding: what is wrong with a log, where, and what it means for acknowledged data. Data, never an exception.
+import type { LogName } from "./record.ts";
+
+/** Every verdict. docs/format.md and docs/operations.md say what each means and what to do. */
+export const ANOMALY_KINDS = {
+  "torn-tail": "bytes of an unfinished write at the end of a file",
+  "checksum-mismatch": "a line whose bytes are not those that were written",
+  "malformed-line": "bytes that are not a line of this format",
+  "sequence-gap": "records are missing and nothing accounts for them",
+  "out-of-order": "a record stands behind a later one",
+  duplicate: "a record stands there twice",
+  "foreign-line": "a line of another log, store or lineage",
+  truncated: "acknowledged records are missing at the end",
+  "missing-segment": "a file of the log is missing",
+  "unexpected-file": "a file that no part of the store wrote",
+  unreadable: "bytes that cannot be judged: nothing to check them against, or the storage fails",
+} as const;
+
+export type AnomalyKind = keyof typeof ANOMALY_KINDS;
+
+/**
+ * What is known about acknowledged data: "none" was lost, "lost" means it was, "unknown" means that nothing vouches
+ * either way (the mark lags, or this is a copy).
+ */
+export type Acknowledged = "none" | "lost" | "unknown";
+
+/** Inclusive. */
+export interface SeqRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface Anomaly {
+  readonly kind: AnomalyKind;
+  /** The log concerned, or undefined for a file of the store itself. */
+  readonly log: LogName | undefined;
+  readonly file: string;
+  /** Where in the file, in bytes. */
+  readonly offset: number;
+  /** How many bytes; 0 when something is missing. */
+  readonly length: number;
+  /** The records concerned, as far as it can be told. */
+  readonly seqs: SeqRange | undefined;
+  readonly acknowledged: Acknowledged;
+  /** Which of them were acknowledged for certain and are gone. */
+  readonly lostSeqs: SeqRange | undefined;
+  readonly detail: string;
+}
+
+/**
+ * Whether an anomaly is no reason to refuse to start: the leftover of an unfinished write that nobody was promised,
+ * proved by the mark. Writing goes on in a new segment and nothing is touched.
+ */
+export function isHarmless(anomaly: Anomaly): boolean {
+  return anomaly.kind === "torn-tail" && anomaly.acknowledged === "none";
+}

@@ -1,0 +1,83 @@
+// Which log do the bytes of a segment belong to? The first line says so; when it is damaged, the store's own identity
+// says so instead, and the lines prove which of the two is right.
+import { decodeIdentity, encodeIdentity, LINE_START, parseObject, seedOf, SUFFIX_START, verifies } from "./codec.ts";
+import type { Identity, LogName } from "./record.ts";
+
+/** How many bytes of a segment are enough to judge its identity, unless its lines are very long. */
+export const HEAD_BYTES: number = 256 << 10;
+/** How many lines are tried under each candidate. */
+const SAMPLE_LINES = 64;
+
+export type Head =
+  /** The identity is whole and the expected one (or nothing else was expected). */
+  | { readonly type: "ok"; readonly line: Buffer }
+  /** The first `bytes` bytes should be `line`: the lines behind them verify under it. */
+  | { readonly type: "damaged"; readonly line: Buffer; readonly bytes: number }
+  /** A whole identity of something else, and the lines are its own. */
+  | { readonly type: "foreign"; readonly identity: Identity }
+  /** No identity and no checksums: written by the Python Papyra or by hand. */
+  | { readonly type: "unchecked" }
+  | { readonly type: "unknown-version"; readonly version: unknown }
+  /** There are checksums but nothing to check them with. */
+  | { readonly type: "unreadable" };
+
+/**
+ * Judges the head of a segment of `log`.
+ * `expected` is the identity the store has on record; `others` are further identities that may explain the lines (the
+ * same store by its other logs).
+ */
+export function judgeHead(head: Buffer, log: LogName | undefined, expected: Identity | undefined, others: readonly Identity[]): Head {
+  const eol = head.indexOf(0x0a);
+  const line = head.subarray(0, eol + 1);
+  const own = eol < 0 ? undefined : decodeIdentity(line);
+  const wanted = expected === undefined ? undefined : Buffer.from(encodeIdentity(expected));
+  if (wanted !== undefined && line.equals(wanted)) return { type: "ok", line: Buffer.from(line) };
+
+  const anchor = head.indexOf(LINE_START);
+  const bytes = anchor >= 0 && (eol < 0 || anchor <= eol) ? anchor : eol < 0 ? head.length : eol + 1;
+  const samples = sampleLines(head, bytes);
+  const ownIdentity = own !== undefined && "log" in own ? own : undefined;
+
+  if (wanted !== undefined && samples.some((sample) => verifies(seedOf(wanted), head, ...sample))) {
+    return { type: "damaged", line: wanted, bytes };
+  }
+  if (ownIdentity !== undefined && (ownIdentity.log === log || log === undefined) && wanted === undefined) {
+    if (samples.length === 0 || samples.some((sample) => verifies(seedOf(line), head, ...sample))) {
+      return { type: "ok", line: Buffer.from(line) };
+    }
+  }
+  const wrongLog = ownIdentity !== undefined && log !== undefined && ownIdentity.log !== log && wanted === undefined;
+  if (ownIdentity !== undefined && ((wrongLog && samples.length === 0) || samples.some((sample) => verifies(seedOf(line), head, ...sample)))) {
+    return { type: "foreign", identity: ownIdentity };
+  }
+  for (const other of others) {
+    const candidate = Buffer.from(encodeIdentity(other));
+    if (samples.some((sample) => verifies(seedOf(candidate), head, ...sample))) {
+      if (other.log === log || log === undefined) return { type: "damaged", line: candidate, bytes };
+      return { type: "foreign", identity: other };
+    }
+  }
+  if (own !== undefined && "unknownVersion" in own) return { type: "unknown-version", version: own.unknownVersion };
+  const checked = head.includes(SUFFIX_START);
+  if (!checked && wanted === undefined && ownIdentity === undefined) return { type: "unchecked" };
+  if (!checked && wanted !== undefined) return { type: "damaged", line: wanted, bytes: looksLikeData(head) ? 0 : bytes };
+  if (ownIdentity !== undefined && (ownIdentity.log === log || log === undefined)) return { type: "ok", line: Buffer.from(line) };
+  return { type: "unreadable" };
+}
+
+/** In a store that has an identity, a first line that is a plain object is a line of somebody else, not an identity. */
+function looksLikeData(head: Buffer): boolean {
+  const first = parseObject(head.subarray(0, head.indexOf(0x0a) + 1));
+  return first !== undefined && !("papyra" in first) && "kind" in first;
+}
+
+function sampleLines(head: Buffer, from: number): [start: number, end: number][] {
+  const samples: [number, number][] = [];
+  for (let start = from; samples.length < SAMPLE_LINES; ) {
+    const end = head.indexOf(0x0a, start);
+    if (end < 0) break;
+    if (end > start) samples.push([start, end]);
+    start = end + 1;
+  }
+  return samples;
+}

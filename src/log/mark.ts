@@ -1,0 +1,90 @@
+// The mark: how far the logs are known to reach, kept outside them, so that a log that was cut clean at a line is noticed
+// and a torn write is told from lost data. A cache: it may lag and may be deleted; it never leads.
+//
+// Two slots in different 4 KiB blocks are overwritten in turn, so that a torn write of one leaves the other. The mark
+// speaks only for the store it was written in: it names its own file, and any copy of that file is another file.
+import { crc32 } from "node:zlib";
+import { parseObject } from "./codec.ts";
+import type { Reach } from "./ledger.ts";
+import { LOG_NAMES, type LogName } from "./record.ts";
+
+export const MARK_SLOT_BYTES = 4096;
+export const MARK_BYTES: number = 2 * MARK_SLOT_BYTES;
+/** A mark whose file was changed so long after the mark was made was written over by a copy of an older one. */
+const COPY_MS = 10_000;
+
+/** How far one log reaches. */
+export interface LogMark {
+  /** Acknowledged up to here. */
+  readonly written: number;
+  /** Durable up to here. */
+  readonly durable: number;
+}
+
+export interface Mark {
+  readonly store: string;
+  readonly lineage: string;
+  /** Counts up with every mark; tells the newer slot. */
+  readonly count: number;
+  readonly atMs: number;
+  /** The boot of the machine in which it was written. */
+  readonly boot: string;
+  /** "exact": made durable before every acknowledgement. "lagging": left to the operating system. */
+  readonly mode: "exact" | "lagging";
+  /** The id of the file it was written to. */
+  readonly file: string;
+  readonly logs: Readonly<Record<LogName, LogMark>>;
+}
+
+/** The bytes of a slot: one JSON line with a checksum, filled up with spaces. */
+export function encodeMark(mark: Mark): Buffer {
+  const body = JSON.stringify(mark).slice(0, -1);
+  const crc = crc32(body).toString(16).padStart(8, "0");
+  const slot = Buffer.alloc(MARK_SLOT_BYTES, " ");
+  slot.write(`${body},"crc":"${crc}"}\n`);
+  slot[MARK_SLOT_BYTES - 1] = 0x0a;
+  return slot;
+}
+
+/** The newer of the two slots that are whole, or undefined. */
+export function decodeMark(bytes: Uint8Array): Mark | undefined {
+  let newest: Mark | undefined;
+  for (let slot = 0; slot < 2; slot++) {
+    const mark = decodeSlot(Buffer.from(bytes.subarray(slot * MARK_SLOT_BYTES, (slot + 1) * MARK_SLOT_BYTES)));
+    if (mark !== undefined && (newest === undefined || mark.count > newest.count)) newest = mark;
+  }
+  return newest;
+}
+
+function decodeSlot(slot: Buffer): Mark | undefined {
+  const eol = slot.indexOf(0x0a);
+  const suffix = slot.lastIndexOf(',"crc":"', eol);
+  if (eol < 0 || suffix < 0) return undefined;
+  const fields = parseObject(slot.subarray(0, eol));
+  if (fields === undefined || fields.crc !== crc32(slot.subarray(0, suffix)).toString(16).padStart(8, "0")) return undefined;
+  const { crc: _, ...mark } = fields;
+  return LOG_NAMES.every((log) => (mark.logs as Mark["logs"])[log] !== undefined) ? (mark as unknown as Mark) : undefined;
+}
+
+/**
+ * Whether a mark speaks for the store in which it was found. Not in a copy: there the file is another one. Not when an
+ * older store was copied over this one: then its file was changed long after the mark in it was made. (After a boot the
+ * times on disk may be older than the content, so that only the file counts.)
+ */
+export function speaksFor(mark: Mark, file: { id: string; changedMs: number }, bootId: string): boolean {
+  if (mark.file !== file.id) return false;
+  return !sameBoot(mark, bootId) || Math.abs(file.changedMs - mark.atMs) <= COPY_MS;
+}
+
+/**
+ * How far a log must reach by its mark. While the machine has not booted since, every write that was acknowledged is
+ * still in its memory at least, and the mark was written before each acknowledgement: it is exact.
+ */
+export function reachOf(mark: Mark, log: LogName, bootId: string): Reach {
+  const { written, durable } = mark.logs[log];
+  return sameBoot(mark, bootId) ? { seq: written, exact: true } : { seq: durable, exact: mark.mode === "exact" };
+}
+
+function sameBoot(mark: Mark, bootId: string): boolean {
+  return bootId !== "" && mark.boot === bootId;
+}

@@ -1,0 +1,43 @@
+// Sets of sequence numbers as sorted, disjoint, inclusive ranges: holes, gaps, what is left of one without the other.
+import type { SeqRange } from "./anomaly.ts";
+
+/** How many numbers the ranges hold. */
+export function countOf(ranges: readonly SeqRange[]): number {
+  let count = 0;
+  for (const { from, to } of ranges) count += to - from + 1;
+  return count;
+}
+
+/** Sorted and merged. */
+export function normalise(ranges: readonly SeqRange[]): SeqRange[] {
+  const sorted = ranges.filter(({ from, to }) => from <= to).sort((a, b) => a.from - b.from);
+  const merged: { from: number; to: number }[] = [];
+  for (const { from, to } of sorted) {
+    const last = merged.at(-1);
+    if (last !== undefined && from <= last.to + 1) last.to = Math.max(last.to, to);
+    else merged.push({ from, to });
+  }
+  return merged;
+}
+
+/** What is in `ranges` and not in `others`; both normalised. */
+export function subtract(ranges: readonly SeqRange[], others: readonly SeqRange[]): SeqRange[] {
+  const left: SeqRange[] = [];
+  let o = 0;
+  for (const range of ranges) {
+    let from = range.from;
+    while (o < others.length && (others[o] as SeqRange).to < from) o += 1;
+    for (let i = o; i < others.length && (others[i] as SeqRange).from <= range.to; i++) {
+      const other = others[i] as SeqRange;
+      if (other.from > from) left.push({ from, to: other.from - 1 });
+      from = Math.max(from, other.to + 1);
+    }
+    if (from <= range.to) left.push({ from, to: range.to });
+  }
+  return left;
+}
+
+/** What is in both; both normalised. */
+export function intersect(ranges: readonly SeqRange[], others: readonly SeqRange[]): SeqRange[] {
+  return subtract(ranges, subtract(ranges, others));
+}
