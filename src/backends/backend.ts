@@ -10,6 +10,7 @@
 import type { Env } from "../env/env.ts";
 import type { LogName } from "../log/record.ts";
 import type { Reach } from "../log/ledger.ts";
+import type { StoreLimits } from "./limits.ts";
 
 /** Who a store is. */
 export interface StoreIdentity {
@@ -31,7 +32,8 @@ export interface ClaimOwner {
 /** One piece of a log, in the order of the log. Only the last one, the active one, is appended to. */
 export interface Segment {
   readonly name: string;
-  readonly log: LogName;
+  /** Undefined for a lone file whose name is not that of a log. */
+  readonly log: LogName | undefined;
   readonly bytes: number;
   readonly active: boolean;
   /** What its name says of the first seq in it. */
@@ -50,6 +52,8 @@ export interface StoreFinding {
 export interface StoreView {
   /** Undefined when nothing says who the store is: a lone log, or one of the Python Papyra. */
   readonly identity: StoreIdentity | undefined;
+  /** Whether the store's own record of its identity is whole; else it was rebuilt from the logs. */
+  readonly identityRecorded: boolean;
   /** The living writer, if there is one. */
   readonly writer: ClaimOwner | undefined;
   readonly segments: readonly Segment[];
@@ -80,6 +84,8 @@ export interface Splice {
 
 /** The writer's claim on a store. */
 export interface Claim {
+  /** What a reader sees, but for the writer, who is the holder of this claim. Rejects with STORE_NOT_FOUND. */
+  view(): Promise<StoreView>;
   /** Makes the store: its identity and one empty segment a log. Logs that exist are kept. Idempotent. */
   create(identity: StoreIdentity): Promise<void>;
   /** Appends to several logs at once; the parts are in the order given. Resolves as durable as the policy says. */
@@ -90,11 +96,11 @@ export interface Claim {
   sync(): Promise<void>;
   /** Tells where a log ends before the first append to it: at `bytes` of its active segment, with `lastSeq`. */
   resume(log: LogName, bytes: number, lastSeq: number): Promise<void>;
-  /** Leaves the active segment as it is, under the name of a closed one, and begins a new one. */
-  startSegment(log: LogName, identityLine: Uint8Array, firstSeq: number): Promise<void>;
+  /** Leaves the active segment as it is, under the name of a closed one that begins at `closedSeq`, and begins a new one. */
+  startSegment(log: LogName, identityLine: Uint8Array, closedSeq: number, lastSeq: number): Promise<void>;
   /** Publishes a changed segment atomically. */
   rewrite(segment: string, splices: readonly Splice[]): Promise<void>;
-  /** Forgets what is vouched for and vouches for these last seqs instead. Used by recovery. */
+  /** Forgets what was vouched for and vouches for these last seqs, which are durable, instead. */
   vouch(lastSeqs: Readonly<Record<LogName, number>>): Promise<void>;
   /** Ends the claim. After a clean release everything is durable. */
   release(): Promise<void>;
@@ -113,27 +119,8 @@ export interface Backend {
   view(): Promise<StoreView>;
   /** Bytes `[from, to)` of a segment, in chunks that are valid until the next is asked for. */
   read(segment: string, from: number, to: number): AsyncIterable<Uint8Array>;
-  /** Keeps bytes that recovery takes out, with their reasons, durably, before anything is removed. Returns where. */
-  quarantine(directory: string, files: ReadonlyMap<string, AsyncIterable<Uint8Array> | Uint8Array>): Promise<string>;
+  /** Keeps bytes that recovery takes out, with their reasons, durably, before anything is removed. */
+  quarantine(directory: string, files: ReadonlyMap<string, AsyncIterable<Uint8Array>>): Promise<void>;
   /** Becomes the one writer. Rejects with STORE_LOCKED, naming the holder. */
   claim(purpose: string): Promise<Claim>;
 }
-
-/** Bounds of a store; everything has one. */
-export interface StoreLimits {
-  /** The longest line, in bytes. From 1 KiB to 16 MiB. Default 4 MiB. */
-  readonly lineBytesMax: number;
-  /** How many records may wait to be written. From 1 to 10 million. Default 100,000. */
-  readonly queueRecordsMax: number;
-  /** How many bytes may wait to be written. From 64 KiB to 4 GiB. Default 64 MiB. */
-  readonly queueBytesMax: number;
-  /** How many bytes one batch may take. From 64 KiB to 256 MiB. Default 8 MiB. */
-  readonly batchBytesMax: number;
-}
-
-export const LIMITS_DEFAULT: StoreLimits = {
-  lineBytesMax: 4 << 20,
-  queueRecordsMax: 100_000,
-  queueBytesMax: 64 << 20,
-  batchBytesMax: 8 << 20,
-};

@@ -78,8 +78,12 @@ export function encodeControlLine(seed: number, kind: string, fields: Readonly<R
 export function verifies(seed: number, bytes: Buffer, start: number, end: number): boolean {
   const suffix = end - SUFFIX_BYTES;
   if (suffix <= start || !hasSuffix(bytes, suffix)) return false;
-  const stored = hexAt(bytes, suffix + 8);
-  return stored >= 0 && stored === crc32(bytes.subarray(start, suffix), seed);
+  return hexAt(bytes, suffix + 8) === crc32(bytes.subarray(start, suffix), seed);
+}
+
+/** Whether a suffix stands at `at` and states the checksum `crc`. */
+export function statesCrc(bytes: Buffer, at: number, crc: number): boolean {
+  return hasSuffix(bytes, at) && hexAt(bytes, at + 8) === crc;
 }
 
 /** Whether the bytes at `at` are a suffix: the fixed bytes around the eight digits. */
@@ -153,7 +157,8 @@ function assertStorable(value: unknown, path: string, ancestors: Ancestors): voi
     case "boolean":
       return;
     case "number":
-      if (!Number.isFinite(value) || Object.is(value, -0)) throw notStorable(path, Object.is(value, -0) ? "-0" : String(value));
+      if (!Number.isFinite(value) || Object.is(value, -0))
+        throw notStorable(path, Object.is(value, -0) ? "-0" : String(value));
       return;
     case "object":
       if (value === null) return;

@@ -1,9 +1,10 @@
 // The books of one log: fed with its entries in order, it knows which seqs are present, accounted for or missing, and
 // turns everything that is wrong into findings. Pure: recovery, scan, start-up and opening all ask the same ledger.
 import type { Acknowledged, Anomaly, AnomalyKind, SeqRange } from "./anomaly.ts";
-import type { Damage, Entry, Gap, Run } from "./lines.ts";
-import { countOf, intersect, normalise, subtract } from "./ranges.ts";
-import type { GapReason, LogName } from "./record.ts";
+import { type Hole, Holes } from "./holes.ts";
+import type { Control, Damage, Entry, Gap, Run } from "./lines.ts";
+import { countOf, intersect } from "./ranges.ts";
+import type { LogName } from "./record.ts";
 
 /** What would mend a finding. Only ever removes, moves or completes whole lines; never rewrites one. */
 export type Repair =
@@ -11,7 +12,7 @@ export type Repair =
   | { readonly type: "remove" }
   /** Put the line break that a whole record lacks behind it. */
   | { readonly type: "terminate" }
-  /** Put the line where its seq belongs. */
+  /** Put the line where its seq belongs, with a line break if it lacks one. */
   | { readonly type: "move"; readonly seq: number; readonly toFile: string; readonly toOffset: number }
   /** Put the identity line in place of these bytes. */
   | { readonly type: "identity"; readonly line: Buffer };
@@ -47,31 +48,32 @@ export interface LogAccount {
   readonly counts: Readonly<Partial<Record<AnomalyKind, number>>>;
 }
 
-interface Hole {
-  from: number;
-  to: number;
-  file: string;
-  /** Where the line stands that follows the hole. */
-  offset: number;
+/** A finding in the making. */
+interface Draft {
+  readonly finding: { -readonly [K in keyof Finding]: Finding[K] };
+  /** Which file of the log, counted from the first that was read. */
+  readonly segment: number;
+  /** The bytes have no line break: a write that ended early, if the file ends here too. */
+  unfinished: boolean;
 }
-
-type Draft = {
-  -readonly [K in keyof Finding]: Finding[K];
-} & { endsFile?: boolean; whole?: boolean };
 
 export class LogLedger {
   readonly #log: LogName | undefined;
   readonly #findingsMax: number;
-  readonly #findings: Draft[] = [];
+  readonly #drafts: Draft[] = [];
   readonly #counts: Partial<Record<AnomalyKind, number>> = {};
-  readonly #gaps: { range: SeqRange; reason: GapReason }[] = [];
-  #holes: Hole[] = [];
-  /** Damage since the last verified line: the next one tells which seqs it concerns. */
+  readonly #holes = new Holes();
+  /** Damage since the last verified new line: the next one tells which seqs it concerns. */
   #open: Draft[] = [];
   #openLines = 0;
+  /** The last whole line that lacks its line break. */
+  #unterminated: Draft | undefined;
   #file = "";
+  #segment = 0;
   #fileFirstSeq: number | undefined;
   #fileEnd = 0;
+  /** Where the last entry ends. */
+  #entryEnd = 0;
   #maxSeq = 0;
   #present = 0;
   #unchecked = 0;
@@ -89,22 +91,32 @@ export class LogLedger {
 
   /** Begins a segment; `firstSeq` is what its name says. */
   startSegment(file: string, firstSeq: number | undefined): void {
-    this.#closeDamage();
+    this.#endFile();
     this.#file = file;
+    this.#segment += 1;
     this.#fileFirstSeq = firstSeq;
     this.#fileEnd = 0;
+    this.#entryEnd = 0;
     this.#atFileStart = true;
   }
 
   /** Ends a segment of `bytes` bytes. */
   endSegment(bytes: number): void {
-    this.#closeDamage();
+    this.#endFile();
     this.#fileEnd = bytes;
   }
 
   /** Adds a finding that is not about lines: an identity, a file. */
-  report(kind: AnomalyKind, at: { offset: number; length: number; detail: string; file?: string }, repair: Repair): void {
-    this.#add({ ...this.#draft(kind, at.offset, at.length, at.detail, repair), ...(at.file === undefined ? {} : { file: at.file }) });
+  report(
+    kind: AnomalyKind,
+    at: { offset: number; length: number; detail: string; file?: string },
+    repair: Repair,
+  ): void {
+    const draft = this.#draft(kind, at.offset, at.length, at.detail, repair);
+    if (at.file !== undefined) draft.finding.file = at.file;
+    // A whole file that cannot be read explains the seqs that are missing behind it.
+    if (kind === "unreadable" || kind === "foreign-line") this.#open.push(draft);
+    else this.#add(draft);
   }
 
   add(entry: Entry): void {
@@ -122,38 +134,36 @@ export class LogLedger {
         this.#unchecked += entry.count;
         break;
       case "control":
+        if (entry.unterminated) this.#addUnterminated(entry, undefined);
         break;
     }
+    this.#entryEnd = entry.offset + (entry.type === "damage" ? entry.length : entry.bytes.length);
   }
 
   /** The account, judged against what is known of the log's reach. Call once, at the end. */
   finish(reach: Reach | undefined): LogAccount {
-    this.#closeDamage();
-    const tail = this.#open;
-    const gapRanges = normalise(this.#gaps.map((gap) => gap.range));
+    this.#endFile();
     const known = Math.max(this.#durable, reach?.seq ?? 0);
-    const missingWithin = subtract(normalise(this.#holes), gapRanges);
-    const endLost: SeqRange[] =
-      reach !== undefined && reach.seq > this.#maxSeq ? subtract([{ from: this.#maxSeq + 1, to: reach.seq }], gapRanges) : [];
-    this.#judge(missingWithin, known, reach);
-    this.#judgeTail(tail, endLost, reach);
-    const guess = reach?.exact === true || tail.length === 0 ? 0 : this.#openLines;
     const lastSeq = Math.max(this.#maxSeq, reach?.seq ?? 0);
-    const missingSeqs = [...missingWithin, ...endLost];
-    const by = (reason: GapReason) =>
-      countOf(normalise(this.#gaps.filter((gap) => gap.reason === reason).map((gap) => gap.range)));
+    const behind = { from: this.#maxSeq + 1, to: lastSeq };
+    const missing = this.#holes.missing();
+    const endLost = this.#holes.missingOf(behind);
+    for (const hole of missing) if (!hole.explained) this.#drafts.push(this.#holeDraft(hole));
+    this.#judge(missing, known, reach);
+    const guess = reach?.exact === true ? 0 : this.#openLines;
+    this.#judgeTail(endLost, reach);
+    this.#drafts.sort((a, b) => a.segment - b.segment || a.finding.offset - b.finding.offset);
+    const missingSeqs = [...missing, ...endLost].map(({ from, to }) => ({ from, to }));
     return {
       lastSeq,
       present: this.#present,
-      compacted: by("compacted"),
-      quarantined: by("quarantined"),
-      lost: by("lost"),
+      ...this.#holes.accountOf(behind),
       missing: countOf(missingSeqs),
       missingSeqs,
       unchecked: this.#unchecked,
       nextSeq: Math.max(lastSeq, this.#maxSeq + guess) + 1,
       endVouched: reach?.exact === true || (reach !== undefined && reach.seq >= this.#maxSeq),
-      findings: this.#findings,
+      findings: this.#drafts.slice(0, this.#findingsMax).map((draft) => draft.finding),
       counts: this.#counts,
     };
   }
@@ -173,48 +183,27 @@ export class LogLedger {
       this.#advance(firstSeq, offset);
       this.#present += run.lastSeq - firstSeq + 1;
       this.#maxSeq = run.lastSeq;
+      if (run.unterminated) this.#addUnterminated(run, run.lastSeq);
     }
     this.#atFileStart = false;
-    if (run.unterminated) {
-      const at = run.offset + run.bytes.length;
-      const draft = this.#draft("malformed-line", at, 0, `the record of seq ${run.lastSeq} is whole, but its line break is missing`, {
-        type: "terminate",
-      });
-      draft.seqs = { from: run.lastSeq, to: run.lastSeq };
-      draft.acknowledged = "none";
-      draft.whole = true;
-      this.#open.push(draft);
-    }
   }
 
   /** A line whose seq is not new: it fills a hole, or it is a second copy. */
   #addLate(seq: number, offset: number, length: number): void {
-    const hole = this.#holes.find(({ from, to }) => from <= seq && seq <= to);
-    if (hole === undefined) {
-      const draft = this.#draft("duplicate", offset, length, `seq ${seq} stands there already`, { type: "remove" });
-      draft.seqs = { from: seq, to: seq };
-      draft.acknowledged = "none";
-      this.#add(draft);
-      return;
-    }
-    const draft = this.#draft("out-of-order", offset, length, `seq ${seq} stands behind seq ${this.#maxSeq}`, {
-      type: "move",
-      seq,
-      toFile: hole.file,
-      toOffset: hole.offset,
-    });
-    draft.seqs = { from: seq, to: seq };
-    draft.acknowledged = "none";
+    const hole = this.#holes.fill(seq);
+    const draft =
+      hole === undefined
+        ? this.#draft("duplicate", offset, length, `seq ${seq} stands there already`, { type: "remove" })
+        : this.#draft("out-of-order", offset, length, `seq ${seq} stands behind seq ${this.#maxSeq}`, {
+            type: "move",
+            seq,
+            toFile: hole.file,
+            toOffset: hole.offset,
+          });
+    draft.finding.seqs = { from: seq, to: seq };
+    draft.finding.acknowledged = "none";
     this.#add(draft);
-    this.#present += 1;
-    this.#holes = this.#holes.flatMap((other) =>
-      other !== hole
-        ? [other]
-        : [
-            { ...hole, to: seq - 1 },
-            { ...hole, from: seq + 1 },
-          ].filter(({ from, to }) => from <= to),
-    );
+    if (hole !== undefined) this.#present += 1;
   }
 
   #addGap(gap: Gap): void {
@@ -226,27 +215,39 @@ export class LogLedger {
       this.#advance(seq, gap.offset);
       this.#present += 1;
       this.#maxSeq = seq;
+      if (gap.unterminated) this.#addUnterminated(gap, seq);
     }
     this.#atFileStart = false;
-    this.#gaps.push({ range: { from, to }, reason });
+    this.#holes.account({ from, to }, reason);
+  }
+
+  /** A whole line without its line break; what follows it, if anything does, was taken for a line of its own. */
+  #addUnterminated(entry: Run | Gap | Control, seq: number | undefined): void {
+    const at = entry.offset + entry.bytes.length;
+    const what = seq === undefined ? "the seal" : `the record of seq ${seq}`;
+    const draft = this.#draft("malformed-line", at, 0, `${what} is whole, but its line break is missing`, {
+      type: "terminate",
+    });
+    draft.finding.seqs = seq === undefined ? undefined : { from: seq, to: seq };
+    draft.finding.acknowledged = "none";
+    this.#add(draft);
+    this.#unterminated = draft;
   }
 
   /** A new seq was verified at `offset`: what lies between it and the last one is missing, by the damage seen since. */
   #advance(seq: number, offset: number): void {
     const from = this.#maxSeq + 1;
     const missing: SeqRange | undefined = seq > from ? { from, to: seq - 1 } : undefined;
-    if (missing !== undefined) this.#holes.push({ ...missing, file: this.#file, offset });
-    if (missing !== undefined && this.#open.every((draft) => draft.whole)) {
-      const wholeFile = this.#atFileStart && this.#fileFirstSeq === seq;
-      const draft = this.#draft(
-        wholeFile ? "missing-segment" : "sequence-gap",
+    if (missing !== undefined) {
+      this.#holes.add({
+        ...missing,
+        file: this.#file,
+        segment: this.#segment,
         offset,
-        0,
-        `seq ${from}${from === seq - 1 ? " is" : ` to ${seq - 1} are`} missing before seq ${seq}`,
-        { type: "none" },
-      );
-      draft.seqs = missing;
-      this.#add(draft);
+        before: seq,
+        wholeFile: this.#atFileStart && this.#fileFirstSeq === seq,
+        explained: this.#open.length > 0,
+      });
     }
     this.#resolveOpen(missing);
   }
@@ -255,95 +256,115 @@ export class LogLedger {
     this.#atFileStart = false;
     this.#openLines += damage.lines;
     const last = this.#open.at(-1);
-    if (this.#open.length >= this.#findingsMax && last !== undefined) {
-      last.length = damage.offset + damage.length - last.offset; // bounded: what is too much becomes one
-      last.endsFile = damage.lines === 0;
+    const follows =
+      last?.segment === this.#segment &&
+      last.finding.offset + last.finding.length === damage.offset &&
+      last.finding.repair.type === "remove";
+    if (this.#open.length >= this.#findingsMax && last !== undefined && follows) {
+      last.finding.length += damage.length; // bounded: what is too much becomes one
+      last.unfinished = damage.lines === 0;
       return;
     }
     const draft = this.#draft(damage.kind, damage.offset, damage.length, damage.detail, { type: "remove" });
-    draft.endsFile = damage.lines === 0;
+    draft.unfinished = damage.lines === 0;
     this.#open.push(draft);
   }
 
   /** At the end of a file, an unfinished last line is the leftover of an unfinished write. */
-  #closeDamage(): void {
+  #endFile(): void {
     const last = this.#open.at(-1);
-    if (last === undefined || last.file !== this.#file) return;
-    if (last.whole || last.endsFile) last.kind = "torn-tail";
+    if (last !== undefined && last.unfinished && this.#endsHere(last)) last.finding.kind = "torn-tail";
+    if (this.#unterminated !== undefined && this.#endsHere(this.#unterminated))
+      this.#rename(this.#unterminated, "torn-tail");
+    this.#unterminated = undefined;
+  }
+
+  #endsHere({ segment, finding }: Draft): boolean {
+    return segment === this.#segment && finding.offset + finding.length === this.#entryEnd;
   }
 
   #resolveOpen(missing: SeqRange | undefined): void {
-    const damaged = this.#open.filter((draft) => !draft.whole);
-    const exact = missing !== undefined && missing.to - missing.from + 1 === damaged.length;
+    const exact = missing !== undefined && missing.to - missing.from + 1 === this.#open.length;
     let seq = missing?.from ?? 0;
     for (const draft of this.#open) {
-      if (!draft.whole) draft.seqs = missing === undefined ? undefined : exact ? { from: seq, to: seq++ } : missing;
+      draft.finding.seqs = missing === undefined ? undefined : exact ? { from: seq, to: seq++ } : missing;
       this.#add(draft);
     }
     this.#open = [];
     this.#openLines = 0;
   }
 
+  #holeDraft({ from, to, before, file, segment, offset, wholeFile }: Hole): Draft {
+    const kind = wholeFile ? "missing-segment" : "sequence-gap";
+    const which = from === to ? `seq ${from} is` : `seq ${from} to ${to} are`;
+    const { finding } = this.#draft(kind, offset, 0, `${which} missing before seq ${before}`, { type: "none" });
+    finding.file = file;
+    finding.seqs = { from, to };
+    this.#counts[kind] = (this.#counts[kind] ?? 0) + 1;
+    return { finding, segment, unfinished: false };
+  }
+
   #judge(missing: readonly SeqRange[], known: number, reach: Reach | undefined): void {
-    for (const finding of this.#findings) {
-      if (finding.kind === "duplicate" || finding.kind === "out-of-order" || finding.repair.type === "terminate") continue;
+    for (const draft of this.#drafts) {
+      const { finding } = draft;
+      if (finding.kind === "duplicate" || finding.kind === "out-of-order" || finding.repair.type === "terminate")
+        continue;
       const concerned = finding.seqs === undefined ? [] : intersect([finding.seqs], missing);
       const lost = intersect(concerned, [{ from: 1, to: known }]);
       finding.lostSeqs = spanOf(lost);
       finding.acknowledged = acknowledgedOf(concerned, lost, reach);
-      if (finding.kind === "torn-tail" && lost.length > 0) this.#rename(finding, "truncated");
+      if (finding.kind === "torn-tail" && lost.length > 0) this.#rename(draft, "truncated");
     }
   }
 
-  #rename(finding: Draft, kind: AnomalyKind): void {
-    this.#counts[finding.kind] = (this.#counts[finding.kind] ?? 1) - 1;
-    if (this.#counts[finding.kind] === 0) delete this.#counts[finding.kind];
+  #rename({ finding }: Draft, kind: AnomalyKind): void {
+    const count = (this.#counts[finding.kind] ?? 1) - 1;
+    if (count === 0) delete this.#counts[finding.kind];
+    else this.#counts[finding.kind] = count;
     this.#counts[kind] = (this.#counts[kind] ?? 0) + 1;
     finding.kind = kind;
   }
 
-  #judgeTail(tail: Draft[], endLost: SeqRange[], reach: Reach | undefined): void {
-    const damaged = tail.filter((draft) => !draft.whole);
-    for (const draft of tail) {
-      if (!draft.whole) {
-        draft.lostSeqs = spanOf(endLost);
-        draft.seqs = draft.lostSeqs;
-        draft.acknowledged = endLost.length > 0 ? "lost" : reach?.exact === true ? "none" : "unknown";
-        if (draft.acknowledged === "none") draft.kind = "torn-tail";
-        else if (draft.acknowledged === "lost" && draft.kind === "torn-tail") draft.kind = "truncated";
-      }
-      this.#add(draft);
+  /** Damage with no verified line behind it: only what is known from outside the log tells what stood there. */
+  #judgeTail(endLost: readonly SeqRange[], reach: Reach | undefined): void {
+    const span = spanOf(endLost);
+    if (span !== undefined && this.#open.length === 0) {
+      const detail = `seq ${span.from} to ${span.to} were acknowledged and are missing at the end`;
+      this.#open.push(this.#draft("truncated", this.#fileEnd, 0, detail, { type: "none" }));
     }
-    if (endLost.length > 0 && damaged.length === 0) {
-      const span = spanOf(endLost) as SeqRange;
-      const draft = this.#draft("truncated", this.#fileEnd, 0, `seq ${span.from} to ${span.to} were acknowledged and are missing at the end`, {
-        type: "none",
-      });
-      draft.seqs = span;
-      draft.lostSeqs = span;
-      draft.acknowledged = "lost";
+    for (const draft of this.#open) {
+      const { finding } = draft;
+      finding.lostSeqs = span;
+      finding.seqs = span;
+      finding.acknowledged = span !== undefined ? "lost" : reach?.exact === true ? "none" : "unknown";
+      if (finding.acknowledged === "none" && finding.repair.type === "remove") finding.kind = "torn-tail";
+      else if (finding.acknowledged === "lost" && finding.kind === "torn-tail") finding.kind = "truncated";
       this.#add(draft);
     }
   }
 
   #draft(kind: AnomalyKind, offset: number, length: number, detail: string, repair: Repair): Draft {
     return {
-      kind,
-      log: this.#log,
-      file: this.#file,
-      offset,
-      length,
-      seqs: undefined,
-      acknowledged: "unknown",
-      lostSeqs: undefined,
-      detail,
-      repair,
+      finding: {
+        kind,
+        log: this.#log,
+        file: this.#file,
+        offset,
+        length,
+        seqs: undefined,
+        acknowledged: "unknown",
+        lostSeqs: undefined,
+        detail,
+        repair,
+      },
+      segment: this.#segment,
+      unfinished: false,
     };
   }
 
   #add(draft: Draft): void {
-    this.#counts[draft.kind] = (this.#counts[draft.kind] ?? 0) + 1;
-    if (this.#findings.length < this.#findingsMax) this.#findings.push(draft);
+    this.#counts[draft.finding.kind] = (this.#counts[draft.finding.kind] ?? 0) + 1;
+    if (this.#drafts.length < this.#findingsMax) this.#drafts.push(draft);
   }
 }
 
@@ -352,7 +373,11 @@ function spanOf(ranges: readonly SeqRange[]): SeqRange | undefined {
   return first === undefined ? undefined : { from: first.from, to: (ranges.at(-1) as SeqRange).to };
 }
 
-function acknowledgedOf(concerned: readonly SeqRange[], lost: readonly SeqRange[], reach: Reach | undefined): Acknowledged {
+function acknowledgedOf(
+  concerned: readonly SeqRange[],
+  lost: readonly SeqRange[],
+  reach: Reach | undefined,
+): Acknowledged {
   if (lost.length > 0) return "lost";
   if (concerned.length === 0 || reach?.exact === true) return "none";
   return "unknown";

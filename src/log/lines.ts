@@ -1,6 +1,7 @@
 // Chunks of a segment -> entries: runs of verified lines, gaps, seals, damage. The only place that knows about "\n".
 // Damage is data, never an exception, and reading goes on behind it; one damaged line never takes a neighbour with it.
-import { decodeRecord, LINE_BYTES_MAX, LINE_START, parseObject, SUFFIX_BYTES, SUFFIX_START, verifies } from "./codec.ts";
+import { crc32 } from "node:zlib";
+import { LINE_BYTES_MAX, LINE_START, parseObject, statesCrc, SUFFIX_BYTES, SUFFIX_START, verifies } from "./codec.ts";
 import type { GapRecord } from "./record.ts";
 
 /** Lines that verified, with contiguous seqs. `bytes` is valid until the next entry is asked for. */
@@ -23,6 +24,8 @@ export interface Gap {
   readonly offset: number;
   readonly bytes: Buffer;
   readonly record: GapRecord;
+  /** As for a run. */
+  readonly unterminated: boolean;
 }
 
 /** A verified control line: a seal, or a kind of a later release. */
@@ -31,6 +34,8 @@ export interface Control {
   readonly offset: number;
   readonly bytes: Buffer;
   readonly fields: Readonly<Record<string, unknown>>;
+  /** As for a run. */
+  readonly unterminated: boolean;
 }
 
 /** Bytes that are not a verified line. */
@@ -58,8 +63,10 @@ const NEWLINE = 0x0a;
 const ANCHOR = Buffer.from(LINE_START);
 const SUFFIX = Buffer.from(SUFFIX_START);
 const KIND_GAP = Buffer.from(',"kind":"gap"');
-/** How many (start, end) pairs are tried to find whole records inside a damaged line. */
-const SALVAGE_TRIES_MAX = 4096;
+const SEAL_ANCHOR = Buffer.from('{"kind":"seal",');
+/** How much work goes into finding whole lines inside one damaged line: bytes summed, and a fixed price for each try. */
+const SALVAGE_WORK_MAX = 1 << 30;
+const SALVAGE_WORK_PER_TRY = 256;
 
 /**
  * Splits the bytes of one segment, behind its identity line, into entries.
@@ -69,7 +76,9 @@ export class LineScanner {
   readonly #seed: number | undefined;
   /** Offset of the first byte that has not been given out in an entry. */
   #offset: number;
-  #pending: Buffer = Buffer.alloc(0);
+  /** The bytes after the last line break, as they came: joined once, when their line break is there. */
+  #held: Buffer[] = [];
+  #heldBytes = 0;
   /** Bytes dropped of a line that is too long to be held, or -1. */
   #skipped = -1;
 
@@ -84,29 +93,26 @@ export class LineScanner {
   }
 
   get pendingBytes(): number {
-    return this.#skipped >= 0 ? this.#skipped : this.#pending.length;
+    return this.#skipped >= 0 ? this.#skipped : this.#heldBytes;
   }
 
   *push(chunk: Uint8Array): Generator<Entry, void, undefined> {
     let bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    const first = bytes.indexOf(NEWLINE);
     if (this.#skipped >= 0) {
-      const end = bytes.indexOf(NEWLINE);
-      if (end < 0) {
+      if (first < 0) {
         this.#skipped += bytes.length;
         return;
       }
-      yield this.#tooLong(this.#skipped + end + 1, 1);
-      bytes = bytes.subarray(end + 1);
-    } else if (this.#pending.length > 0) {
-      bytes = Buffer.concat([this.#pending, bytes]);
+      yield this.#tooLong(this.#skipped + first + 1, 1);
+      bytes = bytes.subarray(first + 1);
+    } else if (first >= 0 && this.#heldBytes > 0) {
+      bytes = this.#release(bytes);
     }
     const end = bytes.lastIndexOf(NEWLINE) + 1;
     const whole = bytes.subarray(0, end);
-    const rest = bytes.subarray(end);
-    this.#pending = Buffer.alloc(0);
     if (whole.length > 0) yield* this.#seed === undefined ? this.#unchecked(whole) : this.#checked(whole, this.#seed);
-    if (rest.length > LINE_BYTES_MAX) this.#skipped = rest.length;
-    else this.#pending = Buffer.from(rest); // a copy: the chunk belongs to the reader
+    this.#hold(bytes.subarray(end));
   }
 
   /** The bytes after the last line break, once the segment has ended. */
@@ -115,16 +121,40 @@ export class LineScanner {
       yield this.#tooLong(this.#skipped, 0);
       return;
     }
-    const rest = this.#pending;
-    this.#pending = Buffer.alloc(0);
+    const rest = this.#release(Buffer.alloc(0));
     if (rest.length === 0) return;
-    if (this.#seed === undefined) yield this.#damage(rest.length, 0, "malformed-line", "the last line has no line break");
-    else yield* this.#salvage(rest, 0, rest.length, this.#seed);
+    if (this.#seed === undefined)
+      yield this.#damage(rest.length, 0, "malformed-line", "the last line has no line break");
+    else yield* this.#salvage(rest, this.#seed);
+  }
+
+  #hold(rest: Buffer): void {
+    if (rest.length === 0) return;
+    this.#heldBytes += rest.length;
+    if (this.#heldBytes < LINE_BYTES_MAX) {
+      this.#held.push(Buffer.from(rest)); // a copy: the chunk belongs to the reader
+      return;
+    }
+    this.#skipped = this.#heldBytes; // with its line break it is longer than any line
+    this.#held = [];
+    this.#heldBytes = 0;
+  }
+
+  #release(more: Buffer): Buffer {
+    const bytes = Buffer.concat([...this.#held, more]);
+    this.#held = [];
+    this.#heldBytes = 0;
+    return bytes;
   }
 
   #tooLong(length: number, lines: number): Damage {
     this.#skipped = -1;
-    return this.#damage(length, lines, "malformed-line", `a line of ${length} bytes; no line is longer than ${LINE_BYTES_MAX}`);
+    return this.#damage(
+      length,
+      lines,
+      "malformed-line",
+      `a line of ${length} bytes; no line is longer than ${LINE_BYTES_MAX}`,
+    );
   }
 
   #damage(length: number, lines: number, kind: Damage["kind"], detail: string): Damage {
@@ -148,7 +178,7 @@ export class LineScanner {
     };
     for (let start = 0; start < bytes.length; ) {
       const end = bytes.indexOf(NEWLINE, start) + 1;
-      const ok = end - start <= LINE_BYTES_MAX && verifies(seed, bytes, start, end - 1);
+      const ok = verifies(seed, bytes, start, end - 1) && end - start <= LINE_BYTES_MAX;
       if (ok && header.read(bytes, start) && !header.gap) {
         if (count > 0 && header.seq !== lastSeq + 1) yield take(start);
         if (count === 0) {
@@ -160,8 +190,9 @@ export class LineScanner {
         if (header.durable > durable) durable = header.durable;
       } else {
         if (count > 0) yield take(start);
-        if (ok) yield this.#special(bytes.subarray(start, end), header.gap);
-        else yield* this.#salvage(bytes, start, end, seed);
+        if (ok) yield this.#special(bytes.subarray(start, end), false);
+        else if (end - start > LINE_BYTES_MAX) yield this.#tooLong(end - start, 1);
+        else yield* this.#salvage(bytes.subarray(start, end), seed);
       }
       start = end;
     }
@@ -174,60 +205,56 @@ export class LineScanner {
     return { type: "run", offset, bytes, count, firstSeq, lastSeq, durable, unterminated };
   }
 
-  #special(bytes: Buffer, gap: boolean): Gap | Control {
+  /** A verified line that is not an ordinary record. What its writer left incomplete is never guessed at. */
+  #special(bytes: Buffer, unterminated: boolean): Run | Gap | Control {
+    const fields = parseObject(bytes) ?? {};
+    if (!header.read(bytes, 0)) {
+      const offset = this.#offset;
+      this.#offset += bytes.length;
+      return { type: "control", offset, bytes, fields, unterminated };
+    }
+    const isGap = header.gap && Number.isSafeInteger(fields.from) && Number.isSafeInteger(fields.to);
+    if (!isGap) return this.#run(bytes, 1, header.seq, header.seq, header.durable, unterminated);
     const offset = this.#offset;
     this.#offset += bytes.length;
-    if (gap) return { type: "gap", offset, bytes, record: decodeRecord(bytes) as GapRecord };
-    return { type: "control", offset, bytes, fields: parseObject(bytes) ?? {} };
+    return { type: "gap", offset, bytes, record: fields as unknown as GapRecord, unterminated };
   }
 
   /**
-   * A line that does not verify may hold whole records: a lost line break glues two, a torn write glues what follows.
-   * A record can only start at the anchor and end at a suffix; the checksum decides.
+   * A line that does not verify may hold whole lines: a lost line break glues two, a torn write glues what follows.
+   * A line can only start at an anchor and end at a suffix; the checksum decides.
    */
-  *#salvage(bytes: Buffer, start: number, end: number, seed: number): Generator<Entry, void, undefined> {
-    let tries = 0;
-    let junkFrom = start;
-    let at = start;
-    while (tries < SALVAGE_TRIES_MAX) {
-      const anchor = bytes.indexOf(ANCHOR, at);
-      if (anchor < 0 || anchor >= end) break;
-      let recordEnd = -1;
-      for (let s = bytes.indexOf(SUFFIX, anchor); s >= 0 && s < end && tries < SALVAGE_TRIES_MAX; s = bytes.indexOf(SUFFIX, s + 1)) {
-        tries += 1;
-        if (s + SUFFIX_BYTES <= end && verifies(seed, bytes, anchor, s + SUFFIX_BYTES)) {
-          recordEnd = s + SUFFIX_BYTES;
-          break;
-        }
-      }
-      if (recordEnd < 0) {
-        at = anchor + 1;
+  *#salvage(line: Buffer, seed: number): Generator<Entry, void, undefined> {
+    const work = { left: SALVAGE_WORK_MAX };
+    let junkFrom = 0;
+    for (let at = nextAnchor(line, 0); at >= 0 && work.left > 0; ) {
+      const found = wholeUntil(line, at, seed, work);
+      if (found < 0) {
+        at = nextAnchor(line, at + 1);
         continue;
       }
-      if (anchor > junkFrom) yield this.#junk(bytes, junkFrom, anchor);
-      const terminated = recordEnd < end && bytes[recordEnd] === NEWLINE;
-      const record = bytes.subarray(anchor, terminated ? recordEnd + 1 : recordEnd);
-      header.read(bytes, anchor);
-      if (header.gap && terminated) yield this.#special(record, true);
-      else yield this.#run(record, 1, header.seq, header.seq, header.durable, !terminated);
-      at = anchor + record.length;
-      junkFrom = at;
+      if (at > junkFrom) yield this.#junk(line.subarray(junkFrom, at));
+      const terminated = line[found] === NEWLINE;
+      junkFrom = terminated ? found + 1 : found;
+      yield this.#special(line.subarray(at, junkFrom), !terminated);
+      at = nextAnchor(line, junkFrom);
     }
-    if (junkFrom < end) yield this.#junk(bytes, junkFrom, end);
+    if (junkFrom < line.length) yield this.#junk(line.subarray(junkFrom));
   }
 
-  #junk(bytes: Buffer, start: number, end: number): Damage {
-    const lines = bytes[end - 1] === NEWLINE ? 1 : 0;
-    const content = bytes.subarray(start, end - lines);
-    if (content.length === 0) return this.#damage(end - start, lines, "malformed-line", "an empty line");
+  #junk(bytes: Buffer): Damage {
+    const lines = bytes.at(-1) === NEWLINE ? 1 : 0;
+    const content = bytes.subarray(0, bytes.length - lines);
+    if (content.length === 0) return this.#damage(bytes.length, lines, "malformed-line", "an empty line");
     if (content.every((byte) => byte === 0)) {
-      return this.#damage(end - start, lines, "malformed-line", `${content.length} zero bytes`);
+      return this.#damage(bytes.length, lines, "malformed-line", `${content.length} zero bytes`);
     }
     const value = parseObject(content);
-    if (value === undefined) return this.#damage(end - start, lines, "malformed-line", "the bytes are not a JSON object");
-    if (!("crc" in value)) return this.#damage(end - start, lines, "malformed-line", "the line has no checksum");
+    if (value === undefined)
+      return this.#damage(bytes.length, lines, "malformed-line", "the bytes are not a JSON object");
+    if (!("crc" in value)) return this.#damage(bytes.length, lines, "malformed-line", "the line has no checksum");
     return this.#damage(
-      end - start,
+      bytes.length,
       lines,
       "checksum-mismatch",
       `the checksum of ${"seq" in value ? `seq ${String(value.seq)}` : "the line"} does not match its bytes`,
@@ -246,17 +273,40 @@ export class LineScanner {
     };
     for (let start = 0; start < bytes.length; ) {
       const end = bytes.indexOf(NEWLINE, start) + 1;
-      if (parseObject(bytes.subarray(start, end)) !== undefined) {
+      const long = end - start > LINE_BYTES_MAX;
+      if (!long && parseObject(bytes.subarray(start, end)) !== undefined) {
         if (count === 0) runStart = start;
         count += 1;
       } else {
         if (count > 0) yield take(start);
-        yield this.#damage(end - start, 1, "malformed-line", "the line is not a JSON object");
+        if (long) yield this.#tooLong(end - start, 1);
+        else yield this.#damage(end - start, 1, "malformed-line", "the line is not a JSON object");
       }
       start = end;
     }
     if (count > 0) yield take(bytes.length);
   }
+}
+
+/** Where the next line may begin, at or behind `from`; -1 for nowhere. */
+function nextAnchor(line: Buffer, from: number): number {
+  const record = line.indexOf(ANCHOR, from);
+  const seal = line.indexOf(SEAL_ANCHOR, from);
+  return record < 0 || (seal >= 0 && seal < record) ? seal : record;
+}
+
+/** Where the line that begins at `start` ends by its checksum, line break excluded; -1 when no end fits. */
+function wholeUntil(line: Buffer, start: number, seed: number, work: { left: number }): number {
+  let crc = seed;
+  let from = start;
+  work.left -= line.length - start; // looking for anchors and suffixes
+  for (let at = line.indexOf(SUFFIX, start); at >= 0 && work.left > 0; at = line.indexOf(SUFFIX, at + 1)) {
+    work.left -= at - from + SALVAGE_WORK_PER_TRY;
+    crc = crc32(line.subarray(from, at), crc);
+    if (statesCrc(line, at, crc)) return at + SUFFIX_BYTES;
+    from = at;
+  }
+  return -1;
 }
 
 /** Reads the first members of a numbered line without parsing it; one object for all, so that nothing is allocated. */
@@ -269,7 +319,8 @@ const header = {
     this.seq = 0;
     this.durable = 0;
     this.gap = false;
-    if (bytes[start + 2] !== 0x73 /* the s of "seq" */ || bytes[start + 3] !== 0x65) return false;
+    if (bytes[start + 2] !== 0x73 /* s */ || bytes[start + 3] !== 0x65 /* e */ || bytes[start + 4] !== 0x71 /* q */)
+      return false;
     let at = start + LINE_START.length;
     for (let code = bytes[at] as number; code >= 0x30 && code <= 0x39; code = bytes[++at] as number) {
       this.seq = this.seq * 10 + code - 0x30;

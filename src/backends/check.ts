@@ -1,0 +1,246 @@
+// Reads one log of a store from its first byte to its last through the pure scanner and ledger. Scan, recovery, the
+// start-up check and opening all begin here, so that they can never disagree. Changes nothing; memory stays flat.
+import type { Backend, Segment, StoreView } from "./backend.ts";
+import { PapyraError } from "../errors.ts";
+import { decodeRecord, seedOf } from "../log/codec.ts";
+import type { SeqRange } from "../log/anomaly.ts";
+import { HEAD_BYTES, judgeHead, type Head } from "../log/identity.ts";
+import { LogLedger, type LogAccount } from "../log/ledger.ts";
+import { type Entry, LineScanner, linesOf } from "../log/lines.ts";
+import { type Identity, LOG_NAMES, type LogName, type LogRecord } from "../log/record.ts";
+
+export interface CheckOptions {
+  /** A living writer may be appending: bytes behind the last whole line of the active segment are in flight. */
+  readonly live: boolean;
+  /** How many findings are kept in full; all are counted. */
+  readonly findingsMax: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Called with the bytes read since the last call. */
+  readonly onProgress?: ((bytes: number) => void) | undefined;
+  /** Sees every entry; its bytes are valid during the call only. */
+  readonly onEntry?: ((entry: Entry, segment: Segment) => void) | undefined;
+}
+
+/** What reading a log found. */
+export interface CheckedLog {
+  readonly log: LogName | undefined;
+  readonly segments: readonly Segment[];
+  readonly bytes: number;
+  readonly account: LogAccount;
+  /** Seqs of the first and last record that verified, with their times. */
+  readonly first: LogRecord | undefined;
+  readonly last: LogRecord | undefined;
+  /** Whether the log has checksums at all. */
+  readonly checked: boolean;
+  /** The end of the active segment, for who wants to go on writing; undefined when there is no active segment. */
+  readonly tail: { readonly bytes: number; readonly clean: boolean; readonly firstSeq: number | undefined } | undefined;
+}
+
+/** The identity that the lines of a log are checked with. */
+export function identityOf(view: StoreView, log: LogName | undefined): Identity | undefined {
+  if (view.identity === undefined || log === undefined) return undefined;
+  return { log, store: view.identity.store, lineage: view.identity.lineage };
+}
+
+export async function checkLog(backend: Backend, view: StoreView, log: LogName | undefined, options: CheckOptions): Promise<CheckedLog> {
+  const check = new LogCheck(backend, view, log, options);
+  const segments = view.segments.filter((segment) => segment.log === log);
+  for (const segment of segments) await check.segment(segment);
+  return check.finish(segments);
+}
+
+/** The state of one run over a log. */
+class LogCheck {
+  readonly #backend: Backend;
+  readonly #view: StoreView;
+  readonly #log: LogName | undefined;
+  readonly #options: CheckOptions;
+  readonly #ledger: LogLedger;
+  #first: Buffer | undefined;
+  #last: Buffer | undefined;
+  #bytes = 0;
+  #checked = true;
+  #tail: CheckedLog["tail"];
+
+  constructor(backend: Backend, view: StoreView, log: LogName | undefined, options: CheckOptions) {
+    this.#backend = backend;
+    this.#view = view;
+    this.#log = log;
+    this.#options = options;
+    this.#ledger = new LogLedger(log, options.findingsMax);
+  }
+
+  async segment(segment: Segment): Promise<void> {
+    this.#options.signal?.throwIfAborted();
+    this.#ledger.startSegment(segment.name, segment.firstSeq);
+    this.#bytes += segment.bytes;
+    const head = await readHead(this.#backend, segment);
+    const judged = this.#judge(head, segment);
+    const live = this.#options.live && segment.active;
+    let clean = judged.clean;
+    let firstSeq: number | undefined;
+    if (judged.from !== undefined) {
+      const scanner = new LineScanner(judged.seed, judged.from);
+      const take = (entry: Entry): void => {
+        if (entry.type === "run") firstSeq ??= entry.firstSeq;
+        if (entry.type === "gap") firstSeq ??= entry.record.seq;
+        clean = this.#take(entry, segment) && clean;
+      };
+      let position = judged.from;
+      for await (const chunk of this.#backend.read(segment.name, judged.from, segment.bytes)) {
+        this.#options.signal?.throwIfAborted();
+        for (const entry of scanner.push(chunk)) take(entry);
+        position += chunk.length;
+        this.#options.onProgress?.(chunk.length);
+      }
+      if (position < segment.bytes) {
+        throw new PapyraError("STORAGE_FAILED", `${segment.name} became shorter while it was read`, { hint: "is something else changing the store?" });
+      }
+      if (!live) for (const entry of scanner.end()) take(entry);
+    }
+    this.#ledger.endSegment(segment.bytes);
+    if (segment.active) this.#tail = { bytes: segment.bytes, clean, firstSeq };
+  }
+
+  finish(segments: readonly Segment[]): CheckedLog {
+    const reach = this.#log === undefined ? undefined : this.#view.reach(this.#log);
+    return {
+      log: this.#log,
+      segments,
+      bytes: this.#bytes,
+      account: this.#ledger.finish(reach),
+      first: this.#first === undefined ? undefined : decodeRecord(this.#first),
+      last: this.#last === undefined ? undefined : decodeRecord(this.#last),
+      checked: this.#checked,
+      tail: this.#tail,
+    };
+  }
+
+  /** Whether the segment still ends in a whole verified line after this entry. */
+  #take(entry: Entry, segment: Segment): boolean {
+    this.#ledger.add(entry);
+    this.#options.onEntry?.(entry, segment);
+    if (entry.type === "damage") return false;
+    if (entry.type === "run" || entry.type === "gap") {
+      this.#first ??= Buffer.from(firstLine(entry.bytes));
+      this.#last = Buffer.from(lastLine(entry.bytes));
+    }
+    return entry.type !== "run" || !entry.unterminated;
+  }
+
+  /** Where the lines begin and what they are checked with; says so when the identity is wrong. */
+  #judge(head: Buffer, segment: Segment): { from: number | undefined; seed: number | undefined; clean: boolean } {
+    const expected = identityOf(this.#view, this.#log);
+    const siblings = LOG_NAMES.map((log) => identityOf(this.#view, log)).filter((identity) => identity !== undefined);
+    const judged: Head = judgeHead(head, this.#log, expected, siblings);
+    switch (judged.type) {
+      case "ok":
+        return { from: judged.line.length, seed: seedOf(judged.line), clean: true };
+      case "damaged":
+        this.#ledger.report(
+          "malformed-line",
+          { offset: 0, length: judged.bytes, detail: judged.bytes === 0 ? "the identity line is missing" : "the identity line is damaged" },
+          { type: "identity", line: judged.line },
+        );
+        return { from: judged.bytes, seed: seedOf(judged.line), clean: false };
+      case "unchecked":
+        this.#checked = false;
+        if (segment.bytes === 0) {
+          this.#ledger.report("malformed-line", { offset: 0, length: 0, detail: "the file is empty: not even an identity line" }, { type: "none" });
+        }
+        return { from: 0, seed: undefined, clean: true };
+      case "foreign": {
+        const { log, store, lineage } = judged.identity;
+        const detail = `the whole file is of log ${log}, store ${store}, lineage ${lineage}; put it where it belongs`;
+        this.#ledger.report("foreign-line", { offset: 0, length: segment.bytes, detail }, { type: "none" });
+        return { from: undefined, seed: undefined, clean: false };
+      }
+      case "unreadable":
+        this.#ledger.report(
+          "unreadable",
+          { offset: 0, length: segment.bytes, detail: "the identity line is lost, and papyra.json, which could replace it, too" },
+          { type: "none" },
+        );
+        return { from: undefined, seed: undefined, clean: false };
+      case "unknown-version":
+        throw new PapyraError("FORMAT_UNKNOWN", `${segment.name} has format version ${JSON.stringify(judged.version)}; this release knows 1`, {
+          hint: "read it with the release of Papyra that wrote it",
+          details: { file: segment.name, version: judged.version },
+        });
+    }
+  }
+}
+
+async function readHead(backend: Backend, segment: Segment): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const chunk of backend.read(segment.name, 0, Math.min(segment.bytes, HEAD_BYTES))) parts.push(Buffer.from(chunk));
+  return Buffer.concat(parts);
+}
+
+function firstLine(bytes: Buffer): Buffer {
+  const end = bytes.indexOf(0x0a);
+  return end < 0 ? bytes : bytes.subarray(0, end);
+}
+
+function lastLine(bytes: Buffer): Buffer {
+  const end = bytes[bytes.length - 1] === 0x0a ? bytes.length - 1 : bytes.length;
+  return bytes.subarray(bytes.lastIndexOf(0x0a, end - 1) + 1, end);
+}
+
+/** A record and where its line stands. */
+export interface LocatedRecord {
+  readonly record: LogRecord;
+  readonly segment: string;
+  readonly offset: number;
+  /** Bytes of the line without its line break. */
+  readonly length: number;
+}
+
+/**
+ * The verified records of a log with seqs in `[from, to]`, in order. `missing` are the seqs that the log's account found
+ * missing without an explanation: rejects with LOG_DAMAGED where the reading would pass over one of them, and where
+ * records stand out of order. Damaged bytes where nothing is missing (an unfinished write) are passed over.
+ */
+export async function* readRecords(
+  backend: Backend,
+  view: StoreView,
+  log: LogName,
+  options: { readonly from: number; readonly to: number; readonly missing: readonly SeqRange[] },
+): AsyncGenerator<LocatedRecord, void, undefined> {
+  let previous = 0;
+  for (const segment of view.segments.filter((candidate) => candidate.log === log)) {
+    const head = judgeHead(await readHead(backend, segment), log, identityOf(view, log), []);
+    if (head.type !== "ok" && head.type !== "damaged") throw damaged(segment.name, 0, "it cannot be told which log it belongs to");
+    const from = head.type === "ok" ? head.line.length : head.bytes;
+    const scanner = new LineScanner(seedOf(head.line), from);
+    for await (const chunk of backend.read(segment.name, from, segment.bytes)) {
+      for (const entry of scanner.push(chunk)) {
+        if (entry.type !== "run" && entry.type !== "gap") continue;
+        let offset = entry.offset;
+        for (const line of linesOf(entry)) {
+          const located = { record: decodeRecord(line), segment: segment.name, offset, length: line.length };
+          const { seq } = located.record;
+          if (seq > options.to) return;
+          if (seq <= previous) throw damaged(segment.name, offset, `seq ${seq} stands behind seq ${previous}`);
+          assertNothingMissing(options.missing, Math.max(previous + 1, options.from), seq - 1, segment.name, offset);
+          previous = seq;
+          offset += line.length + 1;
+          if (seq >= options.from) yield located;
+        }
+      }
+    }
+  }
+  assertNothingMissing(options.missing, Math.max(previous + 1, options.from), options.to, `the end of ${log}`, 0);
+}
+
+function assertNothingMissing(missing: readonly SeqRange[], from: number, to: number, file: string, offset: number): void {
+  const hit = missing.find((range) => range.from <= to && range.to >= from);
+  if (hit !== undefined) throw damaged(file, offset, `seq ${hit.from} to ${hit.to} are missing before it`);
+}
+
+function damaged(file: string, offset: number, detail: string): PapyraError {
+  return new PapyraError("LOG_DAMAGED", `${file} is damaged at byte ${offset}: ${detail}`, {
+    hint: "run: papyra persistence scan, then papyra persistence recover --mode quarantine",
+    details: { file, offset },
+  });
+}

@@ -1,0 +1,302 @@
+// The writer's side of the file store: it alone changes files. It keeps one open file a log, appends at positions it
+// knows, and after the first failure it accepts nothing more: what a failed write or sync left behind is not known, and
+// trying again on the same file has been seen to "succeed" without the data (the fsync lesson of PostgreSQL, 2018).
+import { dirname, join } from "node:path";
+import { readRange, readSmall, replaceDurably, writeAll } from "../env/durable.ts";
+import type { Env, FileLock, OpenFile } from "../env/env.ts";
+import { ensureError, PapyraError } from "../errors.ts";
+import { encodeIdentity } from "../log/codec.ts";
+import { encodeMark, type LogMark, type Mark, MARK_BYTES, MARK_SLOT_BYTES } from "../log/mark.ts";
+import { LOG_NAMES, type LogName } from "../log/record.ts";
+import { activeName, closedName, LOCK_FILE, MARK_FILE, parseFileName, STORE_FILE } from "../log/segments.ts";
+import type { AppendedAt, AppendPart, Claim, Splice, StoreIdentity, StoreView } from "./backend.ts";
+import type { ResolvedFileOptions } from "./files.ts";
+import { takeLock } from "./lock.ts";
+import { encodeStoreFile } from "./store-file.ts";
+
+interface OpenLog {
+  file: OpenFile;
+  end: number;
+  written: number;
+  durable: number;
+}
+
+/** Takes the lock and becomes the writer. A lock file that this claim made in a place without a store goes with it. */
+export async function claimFiles(
+  env: Env,
+  path: string,
+  options: ResolvedFileOptions,
+  purpose: string,
+  view: () => Promise<StoreView>,
+): Promise<Claim> {
+  await env.fs.makeDir(path);
+  const lock = await takeLock(env, path, purpose);
+  return new FilesClaim(env, path, options, lock, view);
+}
+
+class FilesClaim implements Claim {
+  readonly #env: Env;
+  readonly #path: string;
+  readonly #options: ResolvedFileOptions;
+  readonly #lock: FileLock;
+  readonly #logs = new Map<LogName, OpenLog>();
+  #identity: StoreIdentity | undefined;
+  #mark: { file: OpenFile; id: string; count: number } | undefined;
+  #failure: Error | undefined;
+  #released = false;
+  #cancelTimer: (() => void) | undefined;
+  #syncing: Promise<void> = Promise.resolve();
+
+  readonly view: () => Promise<StoreView>;
+
+  constructor(env: Env, path: string, options: ResolvedFileOptions, lock: FileLock, view: () => Promise<StoreView>) {
+    this.view = view;
+    this.#env = env;
+    this.#path = path;
+    this.#options = options;
+    this.#lock = lock;
+  }
+
+  /**
+   * 1. each missing log is put in place whole, with its identity line; 2. papyra.json follows: from here on a log that
+   * is not there is missing. A crash before 2 leaves logs that say themselves whose they are, and this is called again.
+   */
+  async create(identity: StoreIdentity): Promise<void> {
+    this.#assertUsable();
+    const { fs, random } = this.#env;
+    const names = await fs.list(this.#path);
+    const has = (log: LogName) =>
+      names.some((name) => {
+        const parsed = parseFileName(name);
+        return (parsed.type === "active" || parsed.type === "closed") && parsed.log === log;
+      });
+    for (const log of LOG_NAMES) {
+      if (has(log)) continue;
+      const line = encodeIdentity({ log, store: identity.store, lineage: identity.lineage });
+      await replaceDurably(fs, random, join(this.#path, activeName(log)), (append) => append(Buffer.from(line)));
+    }
+    const path = join(this.#path, STORE_FILE);
+    const content = encodeStoreFile(identity);
+    if (!names.includes(STORE_FILE) || !(await readSmall(fs, path)).equals(content)) {
+      await replaceDurably(fs, random, path, (append) => append(content));
+      await fs.syncDir(dirname(this.#path));
+    }
+    this.#identity = identity;
+  }
+
+  async resume(log: LogName, bytes: number, lastSeq: number): Promise<void> {
+    this.#assertUsable();
+    const file = await this.#env.fs.open(join(this.#path, activeName(log)), "update");
+    const stat = await file.stat();
+    if (stat.bytes !== bytes) {
+      await file.close();
+      throw new PapyraError("STORAGE_FAILED", `${activeName(log)} has ${stat.bytes} bytes, not the ${bytes} that were verified`, {
+        hint: "is something else writing to the store?",
+      });
+    }
+    // A process that was killed leaves bytes that read well and are not on the disk: they are, before anything builds on them.
+    await file.sync();
+    this.#logs.set(log, { file, end: bytes, written: lastSeq, durable: lastSeq });
+  }
+
+  /**
+   * 1. the new segment is written whole under a temporary name; 2. the old one gets its closed name; 3. the new one gets
+   * the active name; 4. the directory is synced. A crash between 2 and 3 leaves no active segment, and this is called again.
+   */
+  async startSegment(log: LogName, identityLine: Uint8Array, closedSeq: number, lastSeq: number): Promise<void> {
+    this.#assertUsable();
+    const { fs, random } = this.#env;
+    const active = join(this.#path, activeName(log));
+    const open = this.#logs.get(log);
+    if (open !== undefined) await open.file.close();
+    this.#logs.delete(log);
+    if ((await fs.stat(active)) !== undefined) {
+      let generation = 0;
+      while ((await fs.stat(join(this.#path, closedName(log, closedSeq, generation)))) !== undefined) generation += 1;
+      await fs.rename(active, join(this.#path, closedName(log, closedSeq, generation)));
+      await fs.syncDir(this.#path);
+    }
+    await replaceDurably(fs, random, active, (append) => append(identityLine));
+    await this.resume(log, identityLine.length, lastSeq);
+  }
+
+  async append(parts: readonly AppendPart[]): Promise<AppendedAt[]> {
+    this.#assertUsable();
+    try {
+      const placed = parts.map((part): AppendedAt => ({ segment: activeName(part.log), offset: this.#open(part.log).end }));
+      await settleAll(parts.map((part) => this.#appendOne(part)));
+      if (this.#options.durability === "interval") this.#scheduleSync();
+      await this.#writeMark();
+      return placed;
+    } catch (error) {
+      throw this.#poison(error);
+    }
+  }
+
+  durableSeq(log: LogName): number {
+    return this.#open(log).durable;
+  }
+
+  async sync(): Promise<void> {
+    this.#assertUsable();
+    try {
+      await settleAll([...this.#logs.values()].map((open) => syncLog(open)));
+      await this.#writeMark();
+    } catch (error) {
+      throw this.#poison(error);
+    }
+  }
+
+  /**
+   * Bytes that stay are copied as they are; the result replaces the segment atomically (env/durable.ts). The mark is made
+   * anew by `vouch` afterwards; until then it speaks for the same seqs, which a repair never lowers.
+   */
+  async rewrite(segment: string, splices: readonly Splice[]): Promise<void> {
+    this.#assertUsable();
+    const { fs, random } = this.#env;
+    const path = join(this.#path, segment);
+    const stat = await fs.stat(path);
+    const bytes = stat?.bytes ?? 0;
+    await replaceDurably(fs, random, path, async (append) => {
+      let position = 0;
+      const copy = async (to: number): Promise<void> => {
+        for await (const chunk of readRange(fs, path, position, to)) await append(chunk);
+        position = to;
+      };
+      for (const splice of splices) {
+        await copy(splice.offset);
+        if (splice.insert.length > 0) await append(splice.insert);
+        position += splice.remove;
+      }
+      await copy(bytes);
+    });
+  }
+
+  /** A new file, so that the slots of the old one can never be mistaken for it. */
+  async vouch(lastSeqs: Readonly<Record<LogName, number>>): Promise<void> {
+    this.#assertUsable();
+    const { fs, random } = this.#env;
+    await this.#mark?.file.close();
+    const path = join(this.#path, MARK_FILE);
+    const temporary = `${path}.tmp-${random.hex(4)}`;
+    const file = await fs.open(temporary, "create");
+    const { id } = await file.stat();
+    this.#mark = { file, id, count: 0 };
+    const logs = recordOf((log) => ({ written: lastSeqs[log], durable: lastSeqs[log] }));
+    await writeAll(file, Buffer.alloc(MARK_BYTES, " "), 0);
+    await writeAll(file, encodeMark(this.#markNow(logs)), 0);
+    await file.sync();
+    await fs.rename(temporary, path);
+    await fs.syncDir(this.#path);
+  }
+
+  async release(): Promise<void> {
+    if (this.#released) return;
+    this.#cancelTimer?.();
+    await this.#syncing.catch(() => undefined); // its failure has poisoned the claim already
+    try {
+      if (this.#failure === undefined && this.#logs.size > 0) {
+        await this.sync();
+        await this.#mark?.file.sync();
+      }
+    } finally {
+      this.#released = true;
+      for (const open of this.#logs.values()) await open.file.close();
+      await this.#mark?.file.close();
+      await this.#dropLock();
+    }
+  }
+
+  /** A lock file in a place that is no store (a lone log was repaired there) would be litter; its holder may remove it. */
+  async #dropLock(): Promise<void> {
+    const { fs } = this.#env;
+    if ((await fs.stat(join(this.#path, STORE_FILE))) === undefined) await fs.remove(join(this.#path, LOCK_FILE));
+    await this.#lock.release();
+  }
+
+  #open(log: LogName): OpenLog {
+    const open = this.#logs.get(log);
+    if (open === undefined) throw new PapyraError("INTERNAL", `the log ${log} was appended to before it was resumed`);
+    return open;
+  }
+
+  async #appendOne(part: AppendPart): Promise<void> {
+    const open = this.#open(part.log);
+    await writeAll(open.file, part.bytes, open.end);
+    open.end += part.bytes.length;
+    open.written = part.lastSeq;
+    if (this.#options.durability === "fsync") await syncLog(open);
+  }
+
+  #scheduleSync(): void {
+    if (this.#cancelTimer !== undefined) return;
+    this.#cancelTimer = this.#env.clock.after(
+      this.#options.intervalMs,
+      () => {
+        this.#cancelTimer = undefined;
+        this.#syncing = settleAll([...this.#logs.values()].map((open) => syncLog(open))).catch((error: unknown) => {
+          this.#poison(error); // seen by the next append, and by the release
+        });
+      },
+      "background",
+    );
+  }
+
+  /** Before every acknowledgement, so that while the machine stays up the mark is exact; synced only where asked for. */
+  async #writeMark(): Promise<void> {
+    const mark = this.#mark;
+    if (mark === undefined) return;
+    mark.count += 1;
+    const logs = recordOf((log) => {
+      const open = this.#logs.get(log);
+      return { written: open?.written ?? 0, durable: open?.durable ?? 0 };
+    });
+    await writeAll(mark.file, encodeMark(this.#markNow(logs)), (mark.count % 2) * MARK_SLOT_BYTES);
+    if (this.#options.mark === "exact") await mark.file.sync();
+  }
+
+  #markNow(logs: Record<LogName, LogMark>): Mark {
+    return {
+      store: this.#identity?.store ?? "",
+      lineage: this.#identity?.lineage ?? "",
+      count: this.#mark?.count ?? 0,
+      atMs: this.#env.clock.nowMs(),
+      boot: this.#env.host.bootId,
+      mode: this.#options.mark,
+      file: this.#mark?.id ?? "",
+      logs,
+    };
+  }
+
+  #poison(error: unknown): Error {
+    this.#failure ??= ensureError(error);
+    return this.#failure;
+  }
+
+  #assertUsable(): void {
+    if (this.#released) throw new PapyraError("STORE_CLOSED", `the claim on ${this.#path} has ended`);
+    if (this.#failure !== undefined) {
+      throw new PapyraError("STORE_POISONED", `an earlier write to ${this.#path} failed: ${this.#failure.message}`, {
+        cause: this.#failure,
+        hint: "mend the cause, then open the store again; run papyra persistence scan to see what is there",
+      });
+    }
+  }
+}
+
+async function syncLog(open: OpenLog): Promise<void> {
+  const { written } = open;
+  if (open.durable === written) return;
+  await open.file.sync();
+  open.durable = Math.max(open.durable, written);
+}
+
+/** Waits for all, also when one fails: nothing may still be under way when the failure is reported. */
+async function settleAll(all: readonly Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(all);
+  for (const result of results) if (result.status === "rejected") throw result.reason;
+}
+
+function recordOf<T>(make: (log: LogName) => T): Record<LogName, T> {
+  return Object.fromEntries(LOG_NAMES.map((log) => [log, make(log)])) as Record<LogName, T>;
+}

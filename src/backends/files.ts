@@ -1,0 +1,198 @@
+// The file store: NDJSON files in one directory. This file is the reader's side and the options; files-claim.ts is the
+// writer's. A path that is a single file is read as one lone log.
+import { basename, dirname, join } from "node:path";
+import { readRange, readSmall, replaceDurably } from "../env/durable.ts";
+import type { Env } from "../env/env.ts";
+import { PapyraError } from "../errors.ts";
+import { decodeMark, type Mark, reachOf, speaksFor } from "../log/mark.ts";
+import { LOG_NAMES, type LogName } from "../log/record.ts";
+import { MARK_FILE, orderSegments, parseFileName, STORE_FILE } from "../log/segments.ts";
+import { oneOf, refuseUnknown, text, wholeNumber } from "../options.ts";
+import { type Backend, type Claim, type ClaimOwner, type Segment, type StoreFinding, type StoreIdentity, type StoreView } from "./backend.ts";
+import { claimFiles } from "./files-claim.ts";
+import { LIMITS_DEFAULT, resolveLimits, type StoreLimits } from "./limits.ts";
+import { lockOwner } from "./lock.ts";
+import { decodeStoreFile, identityFromHeads } from "./store-file.ts";
+
+/** Options of a file store. */
+export interface FileStoreOptions extends Partial<StoreLimits> {
+  /** The directory of the store; made when it is first written. Tools also take the path of a single log file. */
+  readonly path: string;
+  /**
+   * What an acknowledgement means. "fsync" (default): the record is on the disk. "interval": it is with the operating
+   * system and on the disk at most `intervalMs` later; a crash of the machine may lose that much, a crash of the process
+   * nothing. "os": it is with the operating system; a crash of the machine may lose whatever it had not written yet.
+   */
+  readonly durability?: "fsync" | "interval" | "os";
+  /** The loss window of "interval", in milliseconds. From 1 to 60,000. Default 100. */
+  readonly intervalMs?: number;
+  /**
+   * How the mark is kept that tells lost records from an unfinished write. "lagging" (default): exact as long as the
+   * machine stays up; after a power cut the last records before it cannot be vouched for. "exact": one more fdatasync a
+   * batch closes that gap.
+   */
+  readonly mark?: "lagging" | "exact";
+}
+
+/** The options, checked and complete. */
+export interface ResolvedFileOptions {
+  readonly path: string;
+  readonly durability: "fsync" | "interval" | "os";
+  readonly intervalMs: number;
+  readonly mark: "lagging" | "exact";
+  readonly limits: StoreLimits;
+}
+
+const FILE_DEFAULTS = { durability: "fsync", intervalMs: 100, mark: "lagging" } as const;
+const KNOWN = ["path", ...Object.keys(FILE_DEFAULTS), ...Object.keys(LIMITS_DEFAULT)];
+
+function resolveFileOptions(options: FileStoreOptions): ResolvedFileOptions {
+  refuseUnknown("fileStore", options, KNOWN);
+  return Object.freeze({
+    path: text("path", options.path),
+    durability: oneOf("durability", options.durability, FILE_DEFAULTS.durability, ["fsync", "interval", "os"]),
+    intervalMs: wholeNumber("intervalMs", options.intervalMs, FILE_DEFAULTS.intervalMs, 1, 60_000),
+    mark: oneOf("mark", options.mark, FILE_DEFAULTS.mark, ["lagging", "exact"]),
+    limits: resolveLimits(options),
+  });
+}
+
+/** A store in files. Opens nothing until it is asked to. */
+export function fileBackend(input: FileStoreOptions, env: Env): Backend {
+  const options = resolveFileOptions(input);
+  const meaning = {
+    fsync: "fsync: an acknowledged record is on the disk",
+    interval: `interval: a crash of the machine may lose the last ${options.intervalMs} ms of acknowledged records`,
+    os: "os: a crash of the machine may lose acknowledged records that the operating system had not written yet",
+  } as const;
+  const directory = { path: options.path };
+  return {
+    kind: "files",
+    location: options.path,
+    durability: `${meaning[options.durability]}; mark: ${options.mark}`,
+    limits: options.limits,
+    env,
+    async view() {
+      const stat = await env.fs.stat(options.path);
+      if (stat === undefined) throw notFound(options.path, "there is nothing at");
+      if (stat.kind === "file") {
+        directory.path = dirname(options.path);
+        return loneView(basename(options.path), stat.bytes);
+      }
+      if (stat.kind !== "directory") throw notFound(options.path, "neither a directory nor a file is at");
+      return viewDirectory(env, options.path, await lockOwner(env, options.path));
+    },
+    read: (segment, from, to) => readRange(env.fs, join(directory.path, segment), from, to),
+    async quarantine(target, files) {
+      await env.fs.makeDir(target);
+      for (const [name, content] of files) {
+        await replaceDurably(env.fs, env.random, join(target, name), async (append) => {
+          for await (const bytes of content) await append(bytes);
+        });
+      }
+      await env.fs.syncDir(dirname(target));
+    },
+    claim: (purpose): Promise<Claim> => claimFiles(env, directory.path, options, purpose, () => viewDirectory(env, directory.path, undefined)),
+  };
+}
+
+function notFound(path: string, what: string): PapyraError {
+  return new PapyraError("STORE_NOT_FOUND", `${what} ${path}`, {
+    hint: "check the path; name a store directory or one of its .ndjson files with --path",
+    details: { path },
+  });
+}
+
+/** A single file under a name that is not a log's: nothing is known about it but its bytes. */
+function loneView(name: string, bytes: number): StoreView {
+  return {
+    identity: undefined,
+    identityRecorded: false,
+    writer: undefined,
+    segments: [{ name, log: undefined, bytes, active: true, firstSeq: undefined }],
+    findings: [],
+    reach: () => undefined,
+  };
+}
+
+async function viewDirectory(env: Env, path: string, writer: ClaimOwner | undefined): Promise<StoreView> {
+  const names = await env.fs.list(path);
+  const segments: Segment[] = [];
+  for (const log of LOG_NAMES) {
+    for (const name of orderSegments(names, log)) segments.push(await segmentOf(env, path, name, log));
+  }
+  const findings: StoreFinding[] = [];
+  for (const name of names) {
+    const { type } = parseFileName(name);
+    if (type === "unexpected" && !isForeignHousekeeping(name)) {
+      findings.push({ kind: "unexpected-file", file: name, detail: "no part of the store wrote this; it is left alone" });
+    }
+    if (type === "temporary" && writer === undefined) {
+      findings.push({ kind: "unexpected-file", file: name, detail: "the temporary file of an interrupted run; recovery removes it" });
+    }
+  }
+  const recorded = names.includes(STORE_FILE) ? await readStoreFile(env, path, findings) : undefined;
+  const identity = recorded ?? (await rebuildIdentity(env, path, segments));
+  for (const log of LOG_NAMES) {
+    if (recorded !== undefined && !segments.some((segment) => segment.log === log)) {
+      findings.push({ kind: "missing-segment", file: `${log}.ndjson`, log, detail: `the log ${log} has no file` });
+    }
+  }
+  if (segments.length === 0 && recorded === undefined) throw notFound(path, "there is no store in");
+  const mark = await readMark(env, path);
+  const trusted = mark !== undefined && (identity === undefined || mark.store === identity.store) ? mark : undefined;
+  return {
+    identity,
+    identityRecorded: recorded !== undefined,
+    writer,
+    segments,
+    findings,
+    // Beside a living writer the mark runs ahead of what was listed a moment ago: it vouches for nothing here.
+    reach: (log: LogName) =>
+      trusted === undefined || writer !== undefined ? undefined : reachOf(trusted, log, env.host.bootId),
+  };
+}
+
+async function segmentOf(env: Env, path: string, name: string, log: LogName): Promise<Segment> {
+  const stat = await env.fs.stat(join(path, name));
+  if (stat === undefined) throw new PapyraError("STORAGE_FAILED", `${name} vanished while the store was listed`);
+  if (stat.kind !== "file") throw new PapyraError("STORAGE_FAILED", `${join(path, name)} is not a file`);
+  const parsed = parseFileName(name);
+  return {
+    name,
+    log,
+    bytes: stat.bytes,
+    active: parsed.type === "active",
+    firstSeq: parsed.type === "closed" ? parsed.firstSeq : undefined,
+  };
+}
+
+/** Names that the system or an administrator puts into any directory. */
+function isForeignHousekeeping(name: string): boolean {
+  return name.startsWith(".") || name === "lost+found";
+}
+
+async function readStoreFile(env: Env, path: string, findings: StoreFinding[]): Promise<StoreIdentity | undefined> {
+  const file = join(path, STORE_FILE);
+  const identity = decodeStoreFile(await readSmall(env.fs, file), file);
+  if (identity === undefined) {
+    findings.push({ kind: "checksum-mismatch", file: STORE_FILE, detail: "the file is damaged; recovery rebuilds it from the logs" });
+  }
+  return identity;
+}
+
+async function rebuildIdentity(env: Env, path: string, segments: readonly Segment[]): Promise<StoreIdentity | undefined> {
+  const heads: Buffer[] = [];
+  for (const segment of segments) {
+    for await (const chunk of readRange(env.fs, join(path, segment.name), 0, Math.min(segment.bytes, 4096))) heads.push(Buffer.from(chunk));
+  }
+  return identityFromHeads(heads);
+}
+
+async function readMark(env: Env, path: string): Promise<Mark | undefined> {
+  const file = join(path, MARK_FILE);
+  const stat = await env.fs.stat(file);
+  if (stat === undefined || stat.kind !== "file") return undefined;
+  const mark = decodeMark(await readSmall(env.fs, file));
+  return mark !== undefined && speaksFor(mark, stat, env.host.bootId) ? mark : undefined;
+}

@@ -1,0 +1,31 @@
+// The bounds of a store, the same for every backend: everything has one.
+import { wholeNumber } from "../options.ts";
+
+/** Bounds of a store. */
+export interface StoreLimits {
+  /** The longest line, in bytes. From 1 KiB to 16 MiB. Default 4 MiB. */
+  readonly lineBytesMax: number;
+  /** How many records may wait to be written. From 1 to 10 million. Default 100,000. */
+  readonly queueRecordsMax: number;
+  /** How many bytes may wait to be written. From 64 KiB to 4 GiB. Default 64 MiB. */
+  readonly queueBytesMax: number;
+  /** How many bytes one batch may take. From 64 KiB to 256 MiB. Default 8 MiB. */
+  readonly batchBytesMax: number;
+}
+
+export const LIMITS_DEFAULT: StoreLimits = {
+  lineBytesMax: 4 << 20,
+  queueRecordsMax: 100_000,
+  queueBytesMax: 64 << 20,
+  batchBytesMax: 8 << 20,
+};
+
+/** Checks limits that every backend shares. */
+export function resolveLimits(options: Partial<StoreLimits>): StoreLimits {
+  return Object.freeze({
+    lineBytesMax: wholeNumber("lineBytesMax", options.lineBytesMax, LIMITS_DEFAULT.lineBytesMax, 1 << 10, 16 << 20),
+    queueRecordsMax: wholeNumber("queueRecordsMax", options.queueRecordsMax, LIMITS_DEFAULT.queueRecordsMax, 1, 10_000_000),
+    queueBytesMax: wholeNumber("queueBytesMax", options.queueBytesMax, LIMITS_DEFAULT.queueBytesMax, 64 << 10, 2 ** 32),
+    batchBytesMax: wholeNumber("batchBytesMax", options.batchBytesMax, LIMITS_DEFAULT.batchBytesMax, 64 << 10, 256 << 20),
+  });
+}

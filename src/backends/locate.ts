@@ -1,0 +1,51 @@
+// Records by their place in a log: what an index of a log remembers, and reading them back a window at a time.
+import { PapyraError } from "../errors.ts";
+import { decodeRecord, verifies } from "../log/codec.ts";
+import type { LogRecord } from "../log/record.ts";
+import type { Backend } from "./backend.ts";
+
+/** Where one line stands. */
+export interface Location {
+  readonly segment: string;
+  readonly offset: number;
+  /** Bytes of the line without its line break. */
+  readonly length: number;
+}
+
+/** Lines that are so near to each other are read at once: one read of this size costs about as much as a small one. */
+const WINDOW_BYTES = 256 << 10;
+
+/** The records at `locations`, which are in the order of the log; each is verified again. */
+export async function* readLocated(
+  backend: Backend,
+  seed: number,
+  locations: readonly Location[],
+): AsyncGenerator<LogRecord, void, undefined> {
+  for (let first = 0; first < locations.length; ) {
+    const start = locations[first] as Location;
+    let last = first;
+    for (let next = locations[last + 1]; next !== undefined; next = locations[last + 1]) {
+      if (next.segment !== start.segment || next.offset + next.length - start.offset > WINDOW_BYTES) break;
+      last += 1;
+    }
+    const end = locations[last] as Location;
+    const window = await readWindow(backend, start.segment, start.offset, end.offset + end.length);
+    for (const location of locations.slice(first, last + 1)) {
+      const from = location.offset - start.offset;
+      if (!verifies(seed, window, from, from + location.length)) {
+        throw new PapyraError("LOG_DAMAGED", `${location.segment} is damaged at byte ${location.offset}: the line no longer verifies`, {
+          hint: "stop the system, then run: papyra persistence scan",
+          details: { file: location.segment, offset: location.offset },
+        });
+      }
+      yield decodeRecord(window.subarray(from, from + location.length));
+    }
+    first = last + 1;
+  }
+}
+
+async function readWindow(backend: Backend, segment: string, from: number, to: number): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const chunk of backend.read(segment, from, to)) parts.push(Buffer.from(chunk));
+  return Buffer.concat(parts);
+}

@@ -1,0 +1,62 @@
+// One writer at a time. The lock is the kernel's: it is free the moment its holder dies, and a holder that was paused
+// still holds it. The file says who holds it, for messages only; nobody decides by its content.
+import { join } from "node:path";
+import { readSmall, writeAll } from "../env/durable.ts";
+import type { Env, FileLock } from "../env/env.ts";
+import { PapyraError } from "../errors.ts";
+import { parseObject } from "../log/codec.ts";
+import { LOCK_FILE } from "../log/segments.ts";
+import type { ClaimOwner } from "./backend.ts";
+
+/** A reader that asks whether somebody writes holds a shared lock for an instant: so often, so far apart, a writer asks again. */
+const TRIES = 5;
+const TRY_AGAIN_MS = 20;
+const OWNER_BYTES = 512;
+
+/** Takes the lock of the store in `directory`. Rejects with STORE_LOCKED, naming the holder. */
+export async function takeLock(env: Env, directory: string, purpose: string): Promise<FileLock> {
+  const path = join(directory, LOCK_FILE);
+  for (let tries = 0; tries < TRIES; tries++) {
+    const lock = await env.fs.lock(path, "exclusive");
+    if (lock !== undefined) {
+      await writeOwner(env, path, { pid: env.host.pid, host: env.host.name, sinceMs: env.clock.nowMs(), purpose });
+      return lock;
+    }
+    await new Promise<void>((resolve) => void env.clock.after(TRY_AGAIN_MS, resolve, "foreground"));
+  }
+  const owner = await readOwner(env, path);
+  const who =
+    owner === undefined
+      ? "another process"
+      : `pid ${owner.pid} on ${owner.host} since ${new Date(owner.sinceMs).toISOString()} (${owner.purpose})`;
+  throw new PapyraError("STORE_LOCKED", `the store ${directory} is held by ${who}`, {
+    hint: "stop that process first; the lock is free as soon as it is gone",
+    details: { path: directory, ...owner },
+  });
+}
+
+/** Who holds the lock at this moment, without waiting and without changing anything. */
+export async function lockOwner(env: Env, directory: string): Promise<ClaimOwner | undefined> {
+  const path = join(directory, LOCK_FILE);
+  if ((await env.fs.stat(path)) === undefined) return undefined;
+  const lock = await env.fs.lock(path, "shared");
+  if (lock !== undefined) {
+    await lock.release();
+    return undefined;
+  }
+  return (await readOwner(env, path)) ?? { pid: 0, host: "unknown", sinceMs: 0, purpose: "unknown" };
+}
+
+async function writeOwner(env: Env, path: string, owner: ClaimOwner): Promise<void> {
+  const file = await env.fs.open(path, "update");
+  try {
+    await writeAll(file, Buffer.from(`${JSON.stringify(owner)}\n`.padEnd(OWNER_BYTES)), 0);
+  } finally {
+    await file.close();
+  }
+}
+
+async function readOwner(env: Env, path: string): Promise<ClaimOwner | undefined> {
+  const fields = parseObject(await readSmall(env.fs, path));
+  return typeof fields?.pid === "number" && typeof fields.host === "string" ? (fields as unknown as ClaimOwner) : undefined;
+}

@@ -1,0 +1,205 @@
+// The memory store: what the contract means, without a disk. For tests and for trying things out; nothing survives the
+// process. The data belongs to the backend object, so that closing and opening it again finds what was there.
+import type { Env } from "../env/env.ts";
+import { PapyraError } from "../errors.ts";
+import { encodeIdentity } from "../log/codec.ts";
+import type { Reach } from "../log/ledger.ts";
+import { LOG_NAMES, type LogName } from "../log/record.ts";
+import { activeName, closedName, orderSegments, parseFileName } from "../log/segments.ts";
+import { refuseUnknown } from "../options.ts";
+import { type AppendPart, type Backend, type Claim, type StoreIdentity, type StoreView } from "./backend.ts";
+import { LIMITS_DEFAULT, resolveLimits, type StoreLimits } from "./limits.ts";
+
+/** Options of a memory store: its bounds. */
+export type MemoryStoreOptions = Partial<StoreLimits>;
+
+/** A memory backend, with its segments open to tests that want to damage them. */
+export interface MemoryBackend extends Backend {
+  readonly kind: "memory";
+  /** The bytes of a segment, as they are: changing them changes the store. */
+  segmentBytes(name: string): Buffer;
+  /** Puts other bytes in place of a segment, or removes it. */
+  putSegment(name: string, bytes: Uint8Array | undefined): void;
+  /** What recovery kept, by directory and name. */
+  readonly quarantined: ReadonlyMap<string, Buffer>;
+}
+
+/** A growing buffer: appending must not copy the whole log. */
+class Growing {
+  #bytes = Buffer.alloc(4096);
+  #length = 0;
+
+  append(bytes: Uint8Array): void {
+    if (this.#length + bytes.length > this.#bytes.length) {
+      const larger = Buffer.alloc(Math.max(this.#bytes.length * 2, this.#length + bytes.length));
+      this.#bytes.copy(larger, 0, 0, this.#length);
+      this.#bytes = larger;
+    }
+    this.#bytes.set(bytes, this.#length);
+    this.#length += bytes.length;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  view(): Buffer {
+    return this.#bytes.subarray(0, this.#length);
+  }
+}
+
+const CHUNK_BYTES = 1 << 20;
+
+export function memoryBackend(options: MemoryStoreOptions, env: Env): MemoryBackend {
+  refuseUnknown("memoryStore", options, Object.keys(LIMITS_DEFAULT));
+  const store = new MemoryStore(env);
+  return {
+    kind: "memory",
+    location: "memory",
+    durability: "memory: nothing survives the process",
+    limits: resolveLimits(options),
+    env,
+    segmentBytes: (name) => store.bytesOf(name),
+    putSegment: (name, bytes) => store.put(name, bytes),
+    quarantined: store.quarantined,
+    view: async () => store.view(false),
+    async *read(segment, from, to) {
+      const bytes = store.bytesOf(segment);
+      const end = Math.min(to, bytes.length);
+      for (let at = from; at < end; at += CHUNK_BYTES) yield bytes.subarray(at, Math.min(end, at + CHUNK_BYTES));
+    },
+    quarantine: async (directory, files) => {
+      for (const [name, content] of files) {
+        const kept = new Growing();
+        for await (const bytes of content) kept.append(bytes);
+        store.quarantined.set(`${directory}/${name}`, Buffer.from(kept.view()));
+      }
+    },
+    claim: async (purpose) => store.claim(purpose),
+  };
+}
+
+class MemoryStore {
+  readonly #env: Env;
+  readonly quarantined = new Map<string, Buffer>();
+  readonly #logs = new Map<string, Growing>();
+  readonly #last = new Map<LogName, number>();
+  #identity: StoreIdentity | undefined;
+  #writer: { pid: number; host: string; sinceMs: number; purpose: string } | undefined;
+
+  constructor(env: Env) {
+    this.#env = env;
+  }
+
+  bytesOf(segment: string): Buffer {
+    const log = this.#logs.get(segment);
+    if (log === undefined) throw new PapyraError("STORE_NOT_FOUND", `there is no segment ${segment}`);
+    return log.view();
+  }
+
+  view(claimed: boolean): StoreView {
+    const identity = this.#identity;
+    if (identity === undefined) throw new PapyraError("STORE_NOT_FOUND", "the memory store was never opened");
+    const names = [...this.#logs.keys()];
+    const segments = LOG_NAMES.flatMap((log) => orderSegments(names, log).map((name) => ({ log, name, parsed: parseFileName(name) })));
+    return {
+      identity,
+      identityRecorded: true,
+      writer: claimed ? undefined : this.#writer,
+      segments: segments.map(({ log, name, parsed }) => ({
+        name,
+        log,
+        bytes: this.bytesOf(name).length,
+        active: parsed.type === "active",
+        firstSeq: parsed.type === "closed" ? parsed.firstSeq : undefined,
+      })),
+      findings: LOG_NAMES.filter((log) => !segments.some((segment) => segment.log === log)).map((log) => ({
+        kind: "missing-segment" as const,
+        file: activeName(log),
+        log,
+        detail: `the log ${log} has no segment`,
+      })),
+      reach: (log): Reach | undefined => (claimed || this.#writer === undefined ? { seq: this.#last.get(log) ?? 0, exact: true } : undefined),
+    };
+  }
+
+  claim(purpose: string): Claim {
+    if (this.#writer !== undefined) {
+      throw new PapyraError("STORE_LOCKED", `the memory store is held (${this.#writer.purpose})`, { hint: "close it first" });
+    }
+    const { pid, name: host } = this.#env.host;
+    this.#writer = { pid, host, sinceMs: this.#env.clock.nowMs(), purpose };
+    let open = true;
+    const usable = (): void => {
+      if (!open) throw new PapyraError("STORE_CLOSED", "the claim on the memory store has ended");
+    };
+    const resume = (log: LogName, lastSeq: number): void => void this.#last.set(log, lastSeq);
+    return {
+      view: async () => this.view(true),
+      create: async (identity) => {
+        usable();
+        this.#identity = identity;
+        for (const log of LOG_NAMES) {
+          const exists = [...this.#logs.keys()].some((name) => orderSegments([name], log).length > 0);
+          if (!exists) this.put(activeName(log), Buffer.from(encodeIdentity({ log, ...identity })));
+        }
+      },
+      resume: async (log, _bytes, lastSeq) => {
+        usable();
+        resume(log, lastSeq);
+      },
+      startSegment: async (log, identityLine, closedSeq, lastSeq) => {
+        usable();
+        const old = this.#logs.get(activeName(log));
+        let generation = 0;
+        while (this.#logs.has(closedName(log, closedSeq, generation))) generation += 1;
+        if (old !== undefined) this.#logs.set(closedName(log, closedSeq, generation), old);
+        this.put(activeName(log), identityLine);
+        resume(log, lastSeq);
+      },
+      append: async (parts: readonly AppendPart[]) => {
+        usable();
+        return parts.map((part) => {
+          const segment = activeName(part.log);
+          const log = this.#logs.get(segment) as Growing;
+          const offset = log.length;
+          log.append(part.bytes);
+          this.#last.set(part.log, part.lastSeq);
+          return { segment, offset };
+        });
+      },
+      durableSeq: (log) => this.#last.get(log) ?? 0,
+      sync: async () => usable(),
+      rewrite: async (segment, splices) => {
+        usable();
+        const old = this.bytesOf(segment);
+        const parts: Uint8Array[] = [];
+        let position = 0;
+        for (const splice of splices) {
+          parts.push(old.subarray(position, splice.offset), splice.insert);
+          position = splice.offset + splice.remove;
+        }
+        this.put(segment, Buffer.concat([...parts, old.subarray(position)]));
+      },
+      vouch: async (lastSeqs) => {
+        usable();
+        for (const log of LOG_NAMES) this.#last.set(log, lastSeqs[log]);
+      },
+      release: async () => {
+        if (!open) return;
+        open = false;
+        this.#writer = undefined;
+      },
+    };
+  }
+
+  put(name: string, bytes: Uint8Array | undefined): void {
+    if (bytes === undefined) {
+      this.#logs.delete(name);
+      return;
+    }
+    const log = new Growing();
+    log.append(bytes);
+    this.#logs.set(name, log);
+  }
+}

@@ -1,0 +1,101 @@
+// Opening a store for writing: finds where each log ends and goes on behind it. Destroys nothing: a log that ends in the
+// leftover of an unfinished write is left as it is, under a closed name, and writing goes on in a new segment.
+import { basename } from "node:path";
+import { isPapyraError, PapyraError } from "../errors.ts";
+import { LOG_NAMES, type LogName } from "../log/record.ts";
+import type { Backend, Claim, StoreIdentity, StoreView } from "./backend.ts";
+import { type CheckedLog, checkLog } from "./check.ts";
+import { type LogState, seedFor, type Store, StoreWriter } from "./store.ts";
+
+/**
+ * Opens a store as its one writer; makes it when nothing is there.
+ * Rejects with STORE_LOCKED, STORE_UNCHECKED (a log without checksums is never appended to), STORE_DAMAGED (where writing
+ * would go on cannot be told), FORMAT_UNKNOWN, STORAGE_FAILED, STORAGE_FULL.
+ *
+ * @example
+ * ```ts
+ * import { memoryStore, openStore } from "papyra";
+ * const store = await openStore(memoryStore());
+ * const { lastSeq } = await store.append("audits", [
+ *   { kind: "event", system_id: "local", actor_address: "local://a", event_type: "Noted", payload: {} },
+ * ]);
+ * await store.close();
+ * if (lastSeq !== 1) throw new Error("the first record has seq 1");
+ * ```
+ */
+export async function openStore(backend: Backend): Promise<Store> {
+  const claim = await backend.claim("writing");
+  try {
+    const identity = await identify(backend, claim);
+    const view = await claim.view();
+    const logs = {} as Record<LogName, LogState>;
+    for (const log of LOG_NAMES) logs[log] = await resumeLog(backend, claim, view, log);
+    await claim.vouch(Object.fromEntries(LOG_NAMES.map((log) => [log, logs[log].acknowledged])) as Record<LogName, number>);
+    return new StoreWriter(backend, identity, claim, logs);
+  } catch (error) {
+    await claim.release();
+    throw error;
+  }
+}
+
+/** Who the store is, from its own record or its logs; a new one gets a name that no other has. */
+async function identify(backend: Backend, claim: Claim): Promise<StoreIdentity> {
+  let view: StoreView | undefined;
+  try {
+    view = await claim.view();
+  } catch (error) {
+    if (!isPapyraError(error, "STORE_NOT_FOUND")) throw error;
+  }
+  if (view !== undefined) await assertWritable(backend, view);
+  const { random, clock } = backend.env;
+  const identity = view?.identity ?? {
+    store: `${basename(backend.location).replace(/[^A-Za-z0-9_-]+/g, "-").slice(0, 40) || "store"}-${random.hex(4)}`,
+    lineage: `b${random.hex(4)}`,
+    parent: null,
+    createdMs: clock.nowMs(),
+  };
+  await claim.create(identity);
+  return identity;
+}
+
+async function assertWritable(backend: Backend, view: StoreView): Promise<void> {
+  const lone = view.segments.find((segment) => segment.log === undefined);
+  if (lone !== undefined) {
+    throw new PapyraError("OPTION_INVALID", `${backend.location} is a file; a store is a directory`, { hint: "name the directory" });
+  }
+  for (const finding of view.findings) {
+    if (finding.kind === "missing-segment" && finding.log !== undefined && view.reach(finding.log) === undefined) {
+      throw mustRecover(backend, `the log ${finding.log} is missing and nothing says how far it reached`);
+    }
+  }
+  if (view.identity === undefined && view.segments.length > 0) {
+    throw new PapyraError("STORE_UNCHECKED", `${backend.location} holds logs without checksums, written by the Python Papyra or by hand`, {
+      hint: "Papyra reads them and never appends to them: give the store another path, and keep these files as they are",
+      details: { files: view.segments.map((segment) => segment.name) },
+    });
+  }
+}
+
+async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: LogName): Promise<LogState> {
+  const checked = await checkLog(backend, view, log, { live: false, findingsMax: 1000 });
+  const blocking = checked.account.findings.find((finding) => finding.kind === "unreadable" || finding.kind === "foreign-line");
+  if (blocking !== undefined) throw mustRecover(backend, `${blocking.file}: ${blocking.detail}`);
+  if (!checked.checked) throw mustRecover(backend, `the log ${log} has no identity and no checksums`);
+  const { seed, line } = seedFor(view, log);
+  const { tail } = checked;
+  // `nextSeq` may lie further on than the last seq that is known: what may have been acknowledged is never used again.
+  const { lastSeq, nextSeq, missingSeqs } = checked.account;
+  if (tail?.clean === true) await claim.resume(log, tail.bytes, lastSeq);
+  else await claim.startSegment(log, line, tail?.firstSeq ?? nextSeq, lastSeq);
+  return { seq: nextSeq - 1, acknowledged: lastSeq, timestampMs: lastTimestampMs(checked), seed, missing: missingSeqs };
+}
+
+function lastTimestampMs(checked: CheckedLog): number {
+  return Math.round((checked.last?.timestamp ?? 0) * 1000);
+}
+
+function mustRecover(backend: Backend, why: string): PapyraError {
+  return new PapyraError("STORE_DAMAGED", `the store ${backend.location} cannot be written: ${why}`, {
+    hint: `run: papyra persistence scan --path ${backend.location}, then papyra persistence recover --path ${backend.location} --mode quarantine`,
+  });
+}

@@ -1,0 +1,46 @@
+// papyra.json: who the store is. It can be lost without losing data: the logs say the same in their first lines.
+import { crc32 } from "node:zlib";
+import { PapyraError } from "../errors.ts";
+import { decodeIdentity, parseObject } from "../log/codec.ts";
+import { FORMAT_VERSION } from "../log/record.ts";
+import type { StoreIdentity } from "./backend.ts";
+
+export function encodeStoreFile(identity: StoreIdentity): Buffer {
+  const { store, lineage, parent, createdMs } = identity;
+  const body = JSON.stringify({ papyra: FORMAT_VERSION, store, lineage, parent, created: createdMs / 1000 }).slice(0, -1);
+  return Buffer.from(`${body},"crc":"${crc32(body).toString(16).padStart(8, "0")}"}\n`);
+}
+
+/** The identity, or undefined when the bytes are damaged. Rejects with FORMAT_UNKNOWN for a version of a later release. */
+export function decodeStoreFile(bytes: Buffer, path: string): StoreIdentity | undefined {
+  const suffix = bytes.lastIndexOf(',"crc":"');
+  const fields = parseObject(bytes);
+  if (suffix < 0 || fields === undefined) return undefined;
+  const crc = crc32(bytes.subarray(0, suffix)).toString(16).padStart(8, "0");
+  if (bytes.subarray(suffix).toString("latin1") !== `,"crc":"${crc}"}\n`) return undefined;
+  if (fields.papyra !== FORMAT_VERSION) {
+    throw new PapyraError("FORMAT_UNKNOWN", `${path} has format version ${JSON.stringify(fields.papyra)}; this release knows ${FORMAT_VERSION}`, {
+      hint: "use the release of Papyra that wrote it",
+      details: { path, version: fields.papyra },
+    });
+  }
+  const { store, lineage, parent, created } = fields;
+  if (typeof store !== "string" || typeof lineage !== "string" || typeof created !== "number") return undefined;
+  return { store, lineage, parent: typeof parent === "string" ? parent : null, createdMs: Math.round(created * 1000) };
+}
+
+/** The identity that most of the logs' first lines agree on, or undefined. */
+export function identityFromHeads(heads: readonly Buffer[]): StoreIdentity | undefined {
+  const votes = new Map<string, { identity: StoreIdentity; count: number }>();
+  for (const head of heads) {
+    const line = decodeIdentity(head.subarray(0, head.indexOf(0x0a) + 1));
+    if (line === undefined || !("log" in line)) continue;
+    const key = JSON.stringify([line.store, line.lineage]);
+    const vote = votes.get(key) ?? {
+      identity: { store: line.store, lineage: line.lineage, parent: null, createdMs: 0 },
+      count: 0,
+    };
+    votes.set(key, { ...vote, count: vote.count + 1 });
+  }
+  return [...votes.values()].sort((a, b) => b.count - a.count)[0]?.identity;
+}

@@ -1,0 +1,32 @@
+// The public surface of "papyra". Here, and in cli/open.ts, the real file system, clock and randomness are joined to a
+// backend; everything below takes them as parameters.
+import type { Backend } from "./backends/backend.ts";
+import { fileBackend, type FileStoreOptions } from "./backends/files.ts";
+import { memoryBackend, type MemoryBackend, type MemoryStoreOptions } from "./backends/memory.ts";
+import { nodeEnv } from "./env/node.ts";
+
+export type { Backend, ClaimOwner, StoreIdentity } from "./backends/backend.ts";
+export type { FileStoreOptions } from "./backends/files.ts";
+export type { StoreLimits } from "./backends/limits.ts";
+export type { Location } from "./backends/locate.ts";
+export type { MemoryBackend, MemoryStoreOptions } from "./backends/memory.ts";
+export { openStore } from "./backends/open.ts";
+export type { Appended, Store, StoreStats } from "./backends/store.ts";
+export type { Clock, Env, FileLock, FileStat, Fs, Host, OpenFile, Random } from "./env/env.ts";
+export { nodeEnv } from "./env/node.ts";
+export { ERRORS, type ErrorCode, type ErrorExtras, isPapyraError, PapyraError } from "./errors.ts";
+export type { Acknowledged, Anomaly, AnomalyKind, SeqRange } from "./log/anomaly.ts";
+export type * from "./log/record.ts";
+
+/**
+ * A store in the files of one directory, with durable acknowledgements. Opens nothing until it is used.
+ * Rejects with OPTION_INVALID for an option it does not know or a value out of range.
+ */
+export function fileStore(options: FileStoreOptions): Backend {
+  return fileBackend(options, nodeEnv);
+}
+
+/** A store that lives in memory and dies with the process: for tests and for trying things out. */
+export function memoryStore(options: MemoryStoreOptions = {}): MemoryBackend {
+  return memoryBackend(options, nodeEnv);
+}
