@@ -100,8 +100,10 @@ export interface Claim {
   startSegment(log: LogName, identityLine: Uint8Array, closedSeq: number, lastSeq: number): Promise<void>;
   /** Publishes a changed segment atomically. */
   rewrite(segment: string, splices: readonly Splice[]): Promise<void>;
-  /** Forgets what was vouched for and vouches for these last seqs, which are durable, instead. */
-  vouch(lastSeqs: Readonly<Record<LogName, number>>): Promise<void>;
+  /** Vouches that these logs are durable up to these seqs and no further; what was known of other logs stays. */
+  vouch(lastSeqs: Readonly<Partial<Record<LogName, number>>>): Promise<void>;
+  /** Removes the temporary files of interrupted runs; returns their names. */
+  tidy(): Promise<readonly string[]>;
   /** Ends the claim. After a clean release everything is durable. */
   release(): Promise<void>;
 }

@@ -125,7 +125,7 @@ class LogCheck {
       this.#first ??= Buffer.from(firstLine(entry.bytes));
       this.#last = Buffer.from(lastLine(entry.bytes));
     }
-    return entry.type !== "run" || !entry.unterminated;
+    return !("unterminated" in entry && entry.unterminated);
   }
 
   /** Where the lines begin and what they are checked with; says so when the identity is wrong. */

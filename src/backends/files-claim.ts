@@ -6,12 +6,13 @@ import { readRange, readSmall, replaceDurably, writeAll } from "../env/durable.t
 import type { Env, FileLock, OpenFile } from "../env/env.ts";
 import { ensureError, PapyraError } from "../errors.ts";
 import { encodeIdentity } from "../log/codec.ts";
-import { encodeMark, type LogMark, type Mark, MARK_BYTES, MARK_SLOT_BYTES } from "../log/mark.ts";
+import { encodeMark, type Mark, MARK_BYTES, MARK_SLOT_BYTES } from "../log/mark.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { activeName, closedName, LOCK_FILE, MARK_FILE, parseFileName, STORE_FILE } from "../log/segments.ts";
 import type { AppendedAt, AppendPart, Claim, Splice, StoreIdentity, StoreView } from "./backend.ts";
 import type { ResolvedFileOptions } from "./files.ts";
 import { takeLock } from "./lock.ts";
+import { readMark } from "./mark-file.ts";
 import { encodeStoreFile } from "./store-file.ts";
 
 interface OpenLog {
@@ -173,21 +174,34 @@ class FilesClaim implements Claim {
   }
 
   /** A new file, so that the slots of the old one can never be mistaken for it. */
-  async vouch(lastSeqs: Readonly<Record<LogName, number>>): Promise<void> {
+  async vouch(lastSeqs: Readonly<Partial<Record<LogName, number>>>): Promise<void> {
     this.#assertUsable();
-    const { fs, random } = this.#env;
-    await this.#mark?.file.close();
+    const { fs, random, host } = this.#env;
     const path = join(this.#path, MARK_FILE);
+    const old = await readMark(this.#env, this.#path);
+    await this.#mark?.file.close();
     const temporary = `${path}.tmp-${random.hex(4)}`;
     const file = await fs.open(temporary, "create");
     const { id } = await file.stat();
     this.#mark = { file, id, count: 0 };
-    const logs = recordOf((log) => ({ written: lastSeqs[log], durable: lastSeqs[log] }));
+    const logs = recordOf((log) => {
+      const seq = lastSeqs[log];
+      return seq === undefined ? (old?.logs[log] ?? null) : { written: seq, durable: seq, boot: host.bootId };
+    });
     await writeAll(file, Buffer.alloc(MARK_BYTES, " "), 0);
     await writeAll(file, encodeMark(this.#markNow(logs)), 0);
     await file.sync();
     await fs.rename(temporary, path);
     await fs.syncDir(this.#path);
+  }
+
+  async tidy(): Promise<readonly string[]> {
+    this.#assertUsable();
+    const { fs } = this.#env;
+    const names = (await fs.list(this.#path)).filter((name) => parseFileName(name).type === "temporary");
+    for (const name of names) await fs.remove(join(this.#path, name));
+    if (names.length > 0) await fs.syncDir(this.#path);
+    return names;
   }
 
   async release(): Promise<void> {
@@ -249,13 +263,13 @@ class FilesClaim implements Claim {
     mark.count += 1;
     const logs = recordOf((log) => {
       const open = this.#logs.get(log);
-      return { written: open?.written ?? 0, durable: open?.durable ?? 0 };
+      return open === undefined ? null : { written: open.written, durable: open.durable, boot: this.#env.host.bootId };
     });
     await writeAll(mark.file, encodeMark(this.#markNow(logs)), (mark.count % 2) * MARK_SLOT_BYTES);
     if (this.#options.mark === "exact") await mark.file.sync();
   }
 
-  #markNow(logs: Record<LogName, LogMark>): Mark {
+  #markNow(logs: Mark["logs"]): Mark {
     return {
       store: this.#identity?.store ?? "",
       lineage: this.#identity?.lineage ?? "",

@@ -4,14 +4,15 @@ import { basename, dirname, join } from "node:path";
 import { readRange, readSmall, replaceDurably } from "../env/durable.ts";
 import type { Env } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
-import { decodeMark, type Mark, reachOf, speaksFor } from "../log/mark.ts";
+import { reachOf } from "../log/mark.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
-import { MARK_FILE, orderSegments, parseFileName, STORE_FILE } from "../log/segments.ts";
+import { orderSegments, parseFileName, STORE_FILE } from "../log/segments.ts";
 import { oneOf, refuseUnknown, text, wholeNumber } from "../options.ts";
 import { type Backend, type Claim, type ClaimOwner, type Segment, type StoreFinding, type StoreIdentity, type StoreView } from "./backend.ts";
 import { claimFiles } from "./files-claim.ts";
 import { LIMITS_DEFAULT, resolveLimits, type StoreLimits } from "./limits.ts";
 import { lockOwner } from "./lock.ts";
+import { readMark } from "./mark-file.ts";
 import { decodeStoreFile, identityFromHeads } from "./store-file.ts";
 
 /** Options of a file store. */
@@ -187,12 +188,4 @@ async function rebuildIdentity(env: Env, path: string, segments: readonly Segmen
     for await (const chunk of readRange(env.fs, join(path, segment.name), 0, Math.min(segment.bytes, 4096))) heads.push(Buffer.from(chunk));
   }
   return identityFromHeads(heads);
-}
-
-async function readMark(env: Env, path: string): Promise<Mark | undefined> {
-  const file = join(path, MARK_FILE);
-  const stat = await env.fs.stat(file);
-  if (stat === undefined || stat.kind !== "file") return undefined;
-  const mark = decodeMark(await readSmall(env.fs, file));
-  return mark !== undefined && speaksFor(mark, stat, env.host.bootId) ? mark : undefined;
 }

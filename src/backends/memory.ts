@@ -183,8 +183,9 @@ class MemoryStore {
       },
       vouch: async (lastSeqs) => {
         usable();
-        for (const log of LOG_NAMES) this.#last.set(log, lastSeqs[log]);
+        for (const log of LOG_NAMES) this.#last.set(log, lastSeqs[log] ?? this.#last.get(log) ?? 0);
       },
+      tidy: async () => [],
       release: async () => {
         if (!open) return;
         open = false;

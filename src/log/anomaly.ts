@@ -49,8 +49,8 @@ export interface Anomaly {
 
 /**
  * Whether an anomaly is no reason to refuse to start: the leftover of an unfinished write that nobody was promised,
- * proved by the mark. Writing goes on in a new segment and nothing is touched.
+ * proved by the mark, behind which writing goes on in a new segment; or a file that is none of ours.
  */
 export function isHarmless(anomaly: Anomaly): boolean {
-  return anomaly.kind === "torn-tail" && anomaly.acknowledged === "none";
+  return anomaly.acknowledged === "none" && (anomaly.kind === "torn-tail" || anomaly.kind === "unexpected-file");
 }

@@ -26,7 +26,12 @@ export type Head =
  * `expected` is the identity the store has on record; `others` are further identities that may explain the lines (the
  * same store by its other logs).
  */
-export function judgeHead(head: Buffer, log: LogName | undefined, expected: Identity | undefined, others: readonly Identity[]): Head {
+export function judgeHead(
+  head: Buffer,
+  log: LogName | undefined,
+  expected: Identity | undefined,
+  others: readonly Identity[],
+): Head {
   const eol = head.indexOf(0x0a);
   const line = head.subarray(0, eol + 1);
   const own = eol < 0 ? undefined : decodeIdentity(line);
@@ -47,7 +52,10 @@ export function judgeHead(head: Buffer, log: LogName | undefined, expected: Iden
     }
   }
   const wrongLog = ownIdentity !== undefined && log !== undefined && ownIdentity.log !== log && wanted === undefined;
-  if (ownIdentity !== undefined && ((wrongLog && samples.length === 0) || samples.some((sample) => verifies(seedOf(line), head, ...sample)))) {
+  if (
+    ownIdentity !== undefined &&
+    ((wrongLog && samples.length === 0) || samples.some((sample) => verifies(seedOf(line), head, ...sample)))
+  ) {
     return { type: "foreign", identity: ownIdentity };
   }
   for (const other of others) {
@@ -60,8 +68,10 @@ export function judgeHead(head: Buffer, log: LogName | undefined, expected: Iden
   if (own !== undefined && "unknownVersion" in own) return { type: "unknown-version", version: own.unknownVersion };
   const checked = head.includes(SUFFIX_START);
   if (!checked && wanted === undefined && ownIdentity === undefined) return { type: "unchecked" };
-  if (!checked && wanted !== undefined) return { type: "damaged", line: wanted, bytes: looksLikeData(head) ? 0 : bytes };
-  if (ownIdentity !== undefined && (ownIdentity.log === log || log === undefined)) return { type: "ok", line: Buffer.from(line) };
+  if (!checked && wanted !== undefined)
+    return { type: "damaged", line: wanted, bytes: looksLikeData(head) ? 0 : bytes };
+  if (ownIdentity !== undefined && (ownIdentity.log === log || log === undefined))
+    return { type: "ok", line: Buffer.from(line) };
   return { type: "unreadable" };
 }
 

@@ -1,67 +1,18 @@
 // The books of one log: fed with its entries in order, it knows which seqs are present, accounted for or missing, and
 // turns everything that is wrong into findings. Pure: recovery, scan, start-up and opening all ask the same ledger.
-import type { Acknowledged, Anomaly, AnomalyKind, SeqRange } from "./anomaly.ts";
+import type { AnomalyKind, SeqRange } from "./anomaly.ts";
+import { type Draft, Findings, type LogAccount, type Reach, type Repair, spanOf } from "./findings.ts";
 import { type Hole, Holes } from "./holes.ts";
 import type { Control, Damage, Entry, Gap, Run } from "./lines.ts";
-import { countOf, intersect } from "./ranges.ts";
+import { countOf } from "./ranges.ts";
 import type { LogName } from "./record.ts";
 
-/** What would mend a finding. Only ever removes, moves or completes whole lines; never rewrites one. */
-export type Repair =
-  | { readonly type: "none" }
-  | { readonly type: "remove" }
-  /** Put the line break that a whole record lacks behind it. */
-  | { readonly type: "terminate" }
-  /** Put the line where its seq belongs, with a line break if it lacks one. */
-  | { readonly type: "move"; readonly seq: number; readonly toFile: string; readonly toOffset: number }
-  /** Put the identity line in place of these bytes. */
-  | { readonly type: "identity"; readonly line: Buffer };
-
-export interface Finding extends Anomaly {
-  readonly repair: Repair;
-}
-
-/** What is known from outside the log about how far it must reach. */
-export interface Reach {
-  /** Acknowledged up to this seq. */
-  readonly seq: number;
-  /** Nothing behind `seq` was ever acknowledged. */
-  readonly exact: boolean;
-}
-
-/** The sum: 1..lastSeq = present + compacted + quarantined + lost + missing. */
-export interface LogAccount {
-  readonly lastSeq: number;
-  readonly present: number;
-  readonly compacted: number;
-  readonly quarantined: number;
-  readonly lost: number;
-  readonly missing: number;
-  /** Seqs that nothing accounts for. */
-  readonly missingSeqs: readonly SeqRange[];
-  readonly unchecked: number;
-  /** The seq that the next record gets: greater than any that may ever have been acknowledged. */
-  readonly nextSeq: number;
-  /** Whether something outside the log vouches for its end. */
-  readonly endVouched: boolean;
-  readonly findings: readonly Finding[];
-  readonly counts: Readonly<Partial<Record<AnomalyKind, number>>>;
-}
-
-/** A finding in the making. */
-interface Draft {
-  readonly finding: { -readonly [K in keyof Finding]: Finding[K] };
-  /** Which file of the log, counted from the first that was read. */
-  readonly segment: number;
-  /** The bytes have no line break: a write that ended early, if the file ends here too. */
-  unfinished: boolean;
-}
+export type { Finding, LogAccount, Reach, Repair } from "./findings.ts";
 
 export class LogLedger {
   readonly #log: LogName | undefined;
   readonly #findingsMax: number;
-  readonly #drafts: Draft[] = [];
-  readonly #counts: Partial<Record<AnomalyKind, number>> = {};
+  readonly #findings: Findings;
   readonly #holes = new Holes();
   /** Damage since the last verified new line: the next one tells which seqs it concerns. */
   #open: Draft[] = [];
@@ -83,6 +34,7 @@ export class LogLedger {
   constructor(log: LogName | undefined, findingsMax: number) {
     this.#log = log;
     this.#findingsMax = findingsMax;
+    this.#findings = new Findings(findingsMax);
   }
 
   get maxSeq(): number {
@@ -116,7 +68,7 @@ export class LogLedger {
     if (at.file !== undefined) draft.finding.file = at.file;
     // A whole file that cannot be read explains the seqs that are missing behind it.
     if (kind === "unreadable" || kind === "foreign-line") this.#open.push(draft);
-    else this.#add(draft);
+    else this.#findings.add(draft);
   }
 
   add(entry: Entry): void {
@@ -148,11 +100,10 @@ export class LogLedger {
     const behind = { from: this.#maxSeq + 1, to: lastSeq };
     const missing = this.#holes.missing();
     const endLost = this.#holes.missingOf(behind);
-    for (const hole of missing) if (!hole.explained) this.#drafts.push(this.#holeDraft(hole));
-    this.#judge(missing, known, reach);
+    this.#findings.addHoles(missing, (hole) => this.#holeDraft(hole));
+    this.#findings.judge(missing, known, reach);
     const guess = reach?.exact === true ? 0 : this.#openLines;
     this.#judgeTail(endLost, reach);
-    this.#drafts.sort((a, b) => a.segment - b.segment || a.finding.offset - b.finding.offset);
     const missingSeqs = [...missing, ...endLost].map(({ from, to }) => ({ from, to }));
     return {
       lastSeq,
@@ -163,8 +114,8 @@ export class LogLedger {
       unchecked: this.#unchecked,
       nextSeq: Math.max(lastSeq, this.#maxSeq + guess) + 1,
       endVouched: reach?.exact === true || (reach !== undefined && reach.seq >= this.#maxSeq),
-      findings: this.#drafts.slice(0, this.#findingsMax).map((draft) => draft.finding),
-      counts: this.#counts,
+      findings: this.#findings.all(),
+      counts: this.#findings.counts,
     };
   }
 
@@ -202,7 +153,7 @@ export class LogLedger {
           });
     draft.finding.seqs = { from: seq, to: seq };
     draft.finding.acknowledged = "none";
-    this.#add(draft);
+    this.#findings.add(draft);
     if (hole !== undefined) this.#present += 1;
   }
 
@@ -230,7 +181,7 @@ export class LogLedger {
     });
     draft.finding.seqs = seq === undefined ? undefined : { from: seq, to: seq };
     draft.finding.acknowledged = "none";
-    this.#add(draft);
+    this.#findings.add(draft);
     this.#unterminated = draft;
   }
 
@@ -275,7 +226,7 @@ export class LogLedger {
     const last = this.#open.at(-1);
     if (last !== undefined && last.unfinished && this.#endsHere(last)) last.finding.kind = "torn-tail";
     if (this.#unterminated !== undefined && this.#endsHere(this.#unterminated))
-      this.#rename(this.#unterminated, "torn-tail");
+      this.#findings.rename(this.#unterminated, "torn-tail");
     this.#unterminated = undefined;
   }
 
@@ -288,41 +239,19 @@ export class LogLedger {
     let seq = missing?.from ?? 0;
     for (const draft of this.#open) {
       draft.finding.seqs = missing === undefined ? undefined : exact ? { from: seq, to: seq++ } : missing;
-      this.#add(draft);
+      this.#findings.add(draft);
     }
     this.#open = [];
     this.#openLines = 0;
   }
 
   #holeDraft({ from, to, before, file, segment, offset, wholeFile }: Hole): Draft {
-    const kind = wholeFile ? "missing-segment" : "sequence-gap";
     const which = from === to ? `seq ${from} is` : `seq ${from} to ${to} are`;
-    const { finding } = this.#draft(kind, offset, 0, `${which} missing before seq ${before}`, { type: "none" });
-    finding.file = file;
-    finding.seqs = { from, to };
-    this.#counts[kind] = (this.#counts[kind] ?? 0) + 1;
-    return { finding, segment, unfinished: false };
-  }
-
-  #judge(missing: readonly SeqRange[], known: number, reach: Reach | undefined): void {
-    for (const draft of this.#drafts) {
-      const { finding } = draft;
-      if (finding.kind === "duplicate" || finding.kind === "out-of-order" || finding.repair.type === "terminate")
-        continue;
-      const concerned = finding.seqs === undefined ? [] : intersect([finding.seqs], missing);
-      const lost = intersect(concerned, [{ from: 1, to: known }]);
-      finding.lostSeqs = spanOf(lost);
-      finding.acknowledged = acknowledgedOf(concerned, lost, reach);
-      if (finding.kind === "torn-tail" && lost.length > 0) this.#rename(draft, "truncated");
-    }
-  }
-
-  #rename({ finding }: Draft, kind: AnomalyKind): void {
-    const count = (this.#counts[finding.kind] ?? 1) - 1;
-    if (count === 0) delete this.#counts[finding.kind];
-    else this.#counts[finding.kind] = count;
-    this.#counts[kind] = (this.#counts[kind] ?? 0) + 1;
-    finding.kind = kind;
+    const kind = wholeFile ? "missing-segment" : "sequence-gap";
+    const draft = this.#draft(kind, offset, 0, `${which} missing before seq ${before}`, { type: "none" });
+    draft.finding.file = file;
+    draft.finding.seqs = { from, to };
+    return { ...draft, segment };
   }
 
   /** Damage with no verified line behind it: only what is known from outside the log tells what stood there. */
@@ -339,7 +268,7 @@ export class LogLedger {
       finding.acknowledged = span !== undefined ? "lost" : reach?.exact === true ? "none" : "unknown";
       if (finding.acknowledged === "none" && finding.repair.type === "remove") finding.kind = "torn-tail";
       else if (finding.acknowledged === "lost" && finding.kind === "torn-tail") finding.kind = "truncated";
-      this.#add(draft);
+      this.#findings.add(draft);
     }
   }
 
@@ -361,24 +290,4 @@ export class LogLedger {
       unfinished: false,
     };
   }
-
-  #add(draft: Draft): void {
-    this.#counts[draft.finding.kind] = (this.#counts[draft.finding.kind] ?? 0) + 1;
-    if (this.#drafts.length < this.#findingsMax) this.#drafts.push(draft);
-  }
-}
-
-function spanOf(ranges: readonly SeqRange[]): SeqRange | undefined {
-  const first = ranges[0];
-  return first === undefined ? undefined : { from: first.from, to: (ranges.at(-1) as SeqRange).to };
-}
-
-function acknowledgedOf(
-  concerned: readonly SeqRange[],
-  lost: readonly SeqRange[],
-  reach: Reach | undefined,
-): Acknowledged {
-  if (lost.length > 0) return "lost";
-  if (concerned.length === 0 || reach?.exact === true) return "none";
-  return "unknown";
 }

@@ -1,8 +1,9 @@
 // Chunks of a segment -> entries: runs of verified lines, gaps, seals, damage. The only place that knows about "\n".
 // Damage is data, never an exception, and reading goes on behind it; one damaged line never takes a neighbour with it.
-import { crc32 } from "node:zlib";
-import { LINE_BYTES_MAX, LINE_START, parseObject, statesCrc, SUFFIX_BYTES, SUFFIX_START, verifies } from "./codec.ts";
+import { LINE_BYTES_MAX, parseObject, verifies } from "./codec.ts";
+import { header } from "./header.ts";
 import type { GapRecord } from "./record.ts";
+import { describeDamage, nextAnchor, SALVAGE_WORK_MAX, wholeUntil } from "./salvage.ts";
 
 /** Lines that verified, with contiguous seqs. `bytes` is valid until the next entry is asked for. */
 export interface Run {
@@ -60,14 +61,6 @@ export interface Unchecked {
 export type Entry = Run | Gap | Control | Damage | Unchecked;
 
 const NEWLINE = 0x0a;
-const ANCHOR = Buffer.from(LINE_START);
-const SUFFIX = Buffer.from(SUFFIX_START);
-const KIND_GAP = Buffer.from(',"kind":"gap"');
-const SEAL_ANCHOR = Buffer.from('{"kind":"seal",');
-/** How much work goes into finding whole lines inside one damaged line: bytes summed, and a fixed price for each try. */
-const SALVAGE_WORK_MAX = 1 << 30;
-const SALVAGE_WORK_PER_TRY = 256;
-
 /**
  * Splits the bytes of one segment, behind its identity line, into entries.
  * `seed` is the checksum's starting value, or undefined for a log without checksums.
@@ -244,21 +237,8 @@ export class LineScanner {
 
   #junk(bytes: Buffer): Damage {
     const lines = bytes.at(-1) === NEWLINE ? 1 : 0;
-    const content = bytes.subarray(0, bytes.length - lines);
-    if (content.length === 0) return this.#damage(bytes.length, lines, "malformed-line", "an empty line");
-    if (content.every((byte) => byte === 0)) {
-      return this.#damage(bytes.length, lines, "malformed-line", `${content.length} zero bytes`);
-    }
-    const value = parseObject(content);
-    if (value === undefined)
-      return this.#damage(bytes.length, lines, "malformed-line", "the bytes are not a JSON object");
-    if (!("crc" in value)) return this.#damage(bytes.length, lines, "malformed-line", "the line has no checksum");
-    return this.#damage(
-      bytes.length,
-      lines,
-      "checksum-mismatch",
-      `the checksum of ${"seq" in value ? `seq ${String(value.seq)}` : "the line"} does not match its bytes`,
-    );
+    const { kind, detail } = describeDamage(bytes.subarray(0, bytes.length - lines));
+    return this.#damage(bytes.length, lines, kind, detail);
   }
 
   *#unchecked(bytes: Buffer): Generator<Entry, void, undefined> {
@@ -287,54 +267,6 @@ export class LineScanner {
     if (count > 0) yield take(bytes.length);
   }
 }
-
-/** Where the next line may begin, at or behind `from`; -1 for nowhere. */
-function nextAnchor(line: Buffer, from: number): number {
-  const record = line.indexOf(ANCHOR, from);
-  const seal = line.indexOf(SEAL_ANCHOR, from);
-  return record < 0 || (seal >= 0 && seal < record) ? seal : record;
-}
-
-/** Where the line that begins at `start` ends by its checksum, line break excluded; -1 when no end fits. */
-function wholeUntil(line: Buffer, start: number, seed: number, work: { left: number }): number {
-  let crc = seed;
-  let from = start;
-  work.left -= line.length - start; // looking for anchors and suffixes
-  for (let at = line.indexOf(SUFFIX, start); at >= 0 && work.left > 0; at = line.indexOf(SUFFIX, at + 1)) {
-    work.left -= at - from + SALVAGE_WORK_PER_TRY;
-    crc = crc32(line.subarray(from, at), crc);
-    if (statesCrc(line, at, crc)) return at + SUFFIX_BYTES;
-    from = at;
-  }
-  return -1;
-}
-
-/** Reads the first members of a numbered line without parsing it; one object for all, so that nothing is allocated. */
-const header = {
-  seq: 0,
-  durable: 0,
-  gap: false,
-  /** Whether the line is numbered; then the fields hold what it says. */
-  read(bytes: Buffer, start: number): boolean {
-    this.seq = 0;
-    this.durable = 0;
-    this.gap = false;
-    if (bytes[start + 2] !== 0x73 /* s */ || bytes[start + 3] !== 0x65 /* e */ || bytes[start + 4] !== 0x71 /* q */)
-      return false;
-    let at = start + LINE_START.length;
-    for (let code = bytes[at] as number; code >= 0x30 && code <= 0x39; code = bytes[++at] as number) {
-      this.seq = this.seq * 10 + code - 0x30;
-    }
-    if (bytes[at + 2] === 0x64 /* the d of "durable" */) {
-      at += ',"durable":'.length;
-      for (let code = bytes[at] as number; code >= 0x30 && code <= 0x39; code = bytes[++at] as number) {
-        this.durable = this.durable * 10 + code - 0x30;
-      }
-    }
-    this.gap = bytes[at + 9] === 0x67 /* g */ && KIND_GAP.equals(bytes.subarray(at, at + KIND_GAP.length));
-    return true;
-  },
-};
 
 /** The lines of a run, one by one, without their line breaks. */
 export function* linesOf(run: { readonly bytes: Buffer }): Generator<Buffer, void, undefined> {

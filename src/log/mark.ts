@@ -19,6 +19,8 @@ export interface LogMark {
   readonly written: number;
   /** Durable up to here. */
   readonly durable: number;
+  /** The boot of the machine in which this was known. */
+  readonly boot: string;
 }
 
 export interface Mark {
@@ -33,7 +35,8 @@ export interface Mark {
   readonly mode: "exact" | "lagging";
   /** The id of the file it was written to. */
   readonly file: string;
-  readonly logs: Readonly<Record<LogName, LogMark>>;
+  /** Null where nothing is known of a log. */
+  readonly logs: Readonly<Record<LogName, LogMark | null>>;
 }
 
 /** The bytes of a slot: one JSON line with a checksum, filled up with spaces. */
@@ -61,9 +64,12 @@ function decodeSlot(slot: Buffer): Mark | undefined {
   const suffix = slot.lastIndexOf(',"crc":"', eol);
   if (eol < 0 || suffix < 0) return undefined;
   const fields = parseObject(slot.subarray(0, eol));
-  if (fields === undefined || fields.crc !== crc32(slot.subarray(0, suffix)).toString(16).padStart(8, "0")) return undefined;
+  if (fields === undefined || fields.crc !== crc32(slot.subarray(0, suffix)).toString(16).padStart(8, "0"))
+    return undefined;
   const { crc: _, ...mark } = fields;
-  return LOG_NAMES.every((log) => (mark.logs as Mark["logs"])[log] !== undefined) ? (mark as unknown as Mark) : undefined;
+  return LOG_NAMES.every((log) => (mark.logs as Mark["logs"])[log] !== undefined)
+    ? (mark as unknown as Mark)
+    : undefined;
 }
 
 /**
@@ -80,11 +86,12 @@ export function speaksFor(mark: Mark, file: { id: string; changedMs: number }, b
  * How far a log must reach by its mark. While the machine has not booted since, every write that was acknowledged is
  * still in its memory at least, and the mark was written before each acknowledgement: it is exact.
  */
-export function reachOf(mark: Mark, log: LogName, bootId: string): Reach {
-  const { written, durable } = mark.logs[log];
-  return sameBoot(mark, bootId) ? { seq: written, exact: true } : { seq: durable, exact: mark.mode === "exact" };
+export function reachOf(mark: Mark, log: LogName, bootId: string): Reach | undefined {
+  const known = mark.logs[log];
+  if (known === null) return undefined;
+  return sameBoot(known, bootId) ? { seq: known.written, exact: true } : { seq: known.durable, exact: mark.mode === "exact" };
 }
 
-function sameBoot(mark: Mark, bootId: string): boolean {
+function sameBoot(mark: { readonly boot: string }, bootId: string): boolean {
   return bootId !== "" && mark.boot === bootId;
 }

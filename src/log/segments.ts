@@ -19,7 +19,8 @@ export type FileName =
   | { readonly type: "unexpected" };
 
 const CLOSED = /^([a-z_]+)\.(\d{20})(?:\.g([1-9]\d{0,8}))?\.ndjson$/;
-const TEMPORARY = /\.tmp-[0-9a-f]{8}$/;
+/** Only of names that are ours: another program's temporary files are not for us to judge. */
+const TEMPORARY = /^(papyra\.(json|mark)|[a-z_]+(\.\d{20})?(\.g\d+)?\.ndjson)\.tmp-[0-9a-f]{8}$/;
 
 /** The file that a log is appended to. */
 export function activeName(log: LogName): string {

@@ -1,0 +1,14 @@
+// Reading the mark of a file store: the newest whole slot, if it speaks for this very store.
+import { join } from "node:path";
+import { readSmall } from "../env/durable.ts";
+import type { Env } from "../env/env.ts";
+import { decodeMark, type Mark, speaksFor } from "../log/mark.ts";
+import { MARK_FILE } from "../log/segments.ts";
+
+export async function readMark(env: Env, path: string): Promise<Mark | undefined> {
+  const file = join(path, MARK_FILE);
+  const stat = await env.fs.stat(file);
+  if (stat === undefined || stat.kind !== "file") return undefined;
+  const mark = decodeMark(await readSmall(env.fs, file));
+  return mark !== undefined && speaksFor(mark, stat, env.host.bootId) ? mark : undefined;
+}

@@ -1,0 +1,268 @@
+// Recovery: takes damaged bytes out of a store, keeps every healthy line byte for byte, and leaves a gap record for what
+// is gone. Never runs by itself; a second run finds nothing to do; a crash at any step leaves each segment as it was or
+// as it shall be, and the next run goes on.
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import type { Backend, Claim, StoreView } from "../backends/backend.ts";
+import { checkLog } from "../backends/check.ts";
+import { PapyraError } from "../errors.ts";
+import { type Anomaly, isHarmless } from "../log/anomaly.ts";
+import type { LogName } from "../log/record.ts";
+import { QUARANTINE_DIR } from "../log/segments.ts";
+import { type LogPlan, planRepair, type RemovedBytes } from "./plan.ts";
+import { logsToScan, scan, type ScanReport, scanView } from "./scan.ts";
+
+export const RECOVER_MODES = ["ignore", "repair", "quarantine"] as const;
+/** "ignore": only look. "repair": remove damaged bytes. "quarantine": first keep them, with the reason. */
+export type RecoverMode = (typeof RECOVER_MODES)[number];
+
+export interface RecoverOptions {
+  readonly mode: RecoverMode;
+  /** Where "quarantine" keeps what it takes out. Default: `quarantine` in the store. */
+  readonly quarantineDir?: string | undefined;
+  readonly log?: LogName | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** One thing that recovery did. */
+export interface RecoverAction {
+  readonly what: "removed" | "moved" | "terminated" | "identity restored" | "file created" | "temporary file removed";
+  readonly file: string;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly kind: Anomaly["kind"] | undefined;
+  readonly seqs: Anomaly["seqs"];
+  readonly acknowledged: Anomaly["acknowledged"];
+}
+
+export interface RecoverReport {
+  /** Nothing is left that is a reason not to start. */
+  readonly ok: boolean;
+  readonly verdict: string;
+  readonly mode: RecoverMode;
+  /** Names this run in gap records and in the quarantine; undefined when nothing was done. */
+  readonly id: string | undefined;
+  readonly path: string;
+  readonly changed: boolean;
+  readonly before: ScanReport;
+  /** before = after + removed - inserted, in bytes, over the segments that changed. */
+  readonly removedBytes: number;
+  readonly insertedBytes: number;
+  /** Where the removed bytes are kept. */
+  readonly quarantine: string | undefined;
+  /** At most 1,000; `actionCount` counts all. */
+  readonly actions: readonly RecoverAction[];
+  readonly actionCount: number;
+  readonly gaps: readonly { readonly log: LogName; readonly from: number; readonly to: number; readonly reason: string }[];
+  readonly after: ScanReport;
+}
+
+const ACTIONS_MAX = 1000;
+/** Findings are mended so many at a time; a log with more takes several rounds. */
+const FINDINGS_PER_ROUND = 20_000;
+const ROUNDS_MAX = 10_000;
+
+/**
+ * Rejects with STORE_LOCKED while the store is being written, STORE_NOT_FOUND, FORMAT_UNKNOWN, STORAGE_FULL and
+ * STORAGE_FAILED (each segment is then as before or as after), or the signal's reason.
+ */
+export async function recover(backend: Backend, options: RecoverOptions): Promise<RecoverReport> {
+  const { signal, onProgress, log } = options;
+  const before = await scan(backend, { log, signal, onProgress });
+  if (options.mode === "ignore" || before.anomalies.every((anomaly) => cannotMend(anomaly))) {
+    return unchanged(backend, options.mode, before);
+  }
+  const claim = await backend.claim("recovery");
+  try {
+    const run = new Recovery(backend, claim, options);
+    await run.all();
+    const after = await scanView(backend, await claim.view(), { log, signal });
+    return run.report(before, after);
+  } finally {
+    await claim.release();
+  }
+}
+
+/** A file that is none of ours is left alone. */
+function cannotMend(anomaly: Anomaly): boolean {
+  return anomaly.kind === "unexpected-file" && !anomaly.detail.includes("temporary");
+}
+
+function unchanged(backend: Backend, mode: RecoverMode, before: ScanReport): RecoverReport {
+  return {
+    ok: before.startable,
+    verdict: before.ok ? `nothing to recover: ${before.verdict}` : `nothing was changed: ${before.verdict}`,
+    mode,
+    id: undefined,
+    path: backend.location,
+    changed: false,
+    before,
+    removedBytes: 0,
+    insertedBytes: 0,
+    quarantine: undefined,
+    actions: [],
+    actionCount: 0,
+    gaps: [],
+    after: before,
+  };
+}
+
+class Recovery {
+  readonly #backend: Backend;
+  readonly #claim: Claim;
+  readonly #options: RecoverOptions;
+  readonly #id: string;
+  readonly #actions: RecoverAction[] = [];
+  readonly #gaps: RecoverReport["gaps"][number][] = [];
+  readonly #lastSeqs: Partial<Record<LogName, number>> = {};
+  #actionCount = 0;
+  #removedBytes = 0;
+  #insertedBytes = 0;
+  #quarantine: string | undefined;
+  #round = 0;
+
+  constructor(backend: Backend, claim: Claim, options: RecoverOptions) {
+    this.#backend = backend;
+    this.#claim = claim;
+    this.#options = options;
+    const { clock, random } = backend.env;
+    this.#id = `${new Date(clock.nowMs()).toISOString().replace(/[-:]|\.\d+/g, "")}-${random.hex(3)}`;
+  }
+
+  async all(): Promise<void> {
+    let view = await this.#claim.view();
+    const missing = view.findings.filter((finding) => finding.kind === "missing-segment");
+    const concerned = missing.some((finding) => this.#options.log === undefined || finding.log === this.#options.log);
+    const storeFile = view.findings.some((finding) => finding.kind === "checksum-mismatch") && this.#options.log === undefined;
+    if (view.identity !== undefined && (concerned || storeFile)) {
+      await this.#claim.create(view.identity);
+      for (const { file } of missing) this.#act("file created", { file, offset: 0, bytes: 0, kind: "missing-segment", seqs: undefined, acknowledged: "unknown" });
+      if (storeFile) this.#act("identity restored", { file: "papyra.json", offset: 0, bytes: 0, kind: "checksum-mismatch", seqs: undefined, acknowledged: "none" });
+      view = await this.#claim.view();
+    }
+    for (const log of logsToScan(view, this.#options.log)) await this.#log(log);
+    for (const file of await this.#claim.tidy()) {
+      this.#act("temporary file removed", { file, offset: 0, bytes: 0, kind: "unexpected-file", seqs: undefined, acknowledged: "none" });
+    }
+    if (view.identityRecorded || storeFile) await this.#claim.vouch(this.#lastSeqs);
+  }
+
+  /** Rounds, until one finds nothing that it can mend: findings are bounded, and a moved line is a duplicate at first. */
+  async #log(log: LogName | undefined): Promise<void> {
+    for (this.#round = 0; this.#round < ROUNDS_MAX; this.#round++) {
+      const view = await this.#claim.view();
+      const checked = await checkLog(this.#backend, view, log, {
+        live: false,
+        findingsMax: FINDINGS_PER_ROUND,
+        signal: this.#options.signal,
+      });
+      const plan = await planRepair(this.#backend, view, checked, {
+        quarantine: this.#options.mode === "quarantine",
+        by: `recover ${this.#id}`,
+        nowMs: this.#backend.env.clock.nowMs(),
+      });
+      if (log !== undefined) this.#lastSeqs[log] = Math.max(checked.account.lastSeq, plan.gaps.length > 0 ? plan.lastSeq : 0);
+      if (plan.segments.length === 0) return;
+      if (this.#options.mode === "quarantine" && plan.removed.length > 0) await this.#keep(view, plan);
+      for (const { segment, splices, removedBytes, insertedBytes } of plan.segments) {
+        this.#options.signal?.throwIfAborted();
+        await this.#claim.rewrite(segment, splices);
+        this.#removedBytes += removedBytes;
+        this.#insertedBytes += insertedBytes;
+      }
+      this.#note(checked.account.findings, plan);
+    }
+    throw new PapyraError("INTERNAL", `recovery of ${log ?? "the log"} did not come to an end after ${ROUNDS_MAX} rounds`);
+  }
+
+  #note(findings: readonly LogPlanFinding[], plan: LogPlan): void {
+    const words = { remove: "removed", move: "moved", terminate: "terminated", identity: "identity restored", none: undefined } as const;
+    for (const { file, offset, length, kind, seqs, acknowledged, repair } of findings) {
+      const what = words[repair.type];
+      if (what !== undefined) this.#act(what, { file, offset, bytes: length, kind, seqs, acknowledged });
+    }
+    for (const gap of plan.gaps) if (plan.log !== undefined) this.#gaps.push({ log: plan.log, ...gap });
+  }
+
+  #act(what: RecoverAction["what"], action: Omit<RecoverAction, "what">): void {
+    this.#actionCount += 1;
+    if (this.#actions.length < ACTIONS_MAX) this.#actions.push({ what, ...action });
+  }
+
+  /** Keeps the bytes of each segment in one file, and what they were in another; both durable before anything goes. */
+  async #keep(view: StoreView, plan: LogPlan): Promise<void> {
+    const root = this.#options.quarantineDir ?? join(this.#backend.location, QUARANTINE_DIR);
+    this.#quarantine = join(root, this.#id);
+    const bySegment = new Map<string, RemovedBytes[]>();
+    for (const removed of plan.removed) bySegment.set(removed.segment, [...(bySegment.get(removed.segment) ?? []), removed]);
+    const files = new Map<string, AsyncIterable<Uint8Array>>();
+    for (const [segment, all] of bySegment) {
+      const name = this.#round === 0 ? segment : `${segment}.round${this.#round + 1}`;
+      const entries: QuarantineEntry[] = [];
+      files.set(`${name}.bytes`, this.#bytesOf(segment, all, entries));
+      files.set(`${name}.reasons.json`, reasons({ recovery: this.#id, store: view.identity?.store, lineage: view.identity?.lineage, segment }, entries));
+    }
+    await this.#backend.quarantine(this.#quarantine, files);
+  }
+
+  async *#bytesOf(segment: string, all: readonly RemovedBytes[], entries: QuarantineEntry[]): AsyncGenerator<Uint8Array, void, undefined> {
+    let at = 0;
+    for (const { finding } of all) {
+      const { offset, length, kind, detail, seqs, acknowledged } = finding;
+      const hash = createHash("sha256");
+      for await (const chunk of this.#backend.read(segment, offset, offset + length)) {
+        hash.update(chunk);
+        yield chunk;
+      }
+      entries.push({ at, offset, length, kind, detail, seqs, acknowledged, sha256: hash.digest("hex") });
+      at += length;
+    }
+  }
+
+  report(before: ScanReport, after: ScanReport): RecoverReport {
+    const changed = this.#actionCount > 0 || this.#gaps.length > 0;
+    const left = after.anomalies.filter((anomaly) => !isHarmless(anomaly)).length;
+    const kept = this.#quarantine === undefined ? "" : `, kept in ${this.#quarantine}`;
+    const verdict = after.startable
+      ? `recovered: ${this.#removedBytes} bytes removed${kept}, ${this.#gaps.length} gap records written; now ${after.verdict}`
+      : `${left} anomalies remain: ${after.verdict}`;
+    return {
+      ok: after.startable,
+      verdict,
+      mode: this.#options.mode,
+      id: changed ? this.#id : undefined,
+      path: this.#backend.location,
+      changed,
+      before,
+      removedBytes: this.#removedBytes,
+      insertedBytes: this.#insertedBytes,
+      quarantine: this.#quarantine,
+      actions: this.#actions,
+      actionCount: this.#actionCount,
+      gaps: this.#gaps,
+      after,
+    };
+  }
+}
+
+type LogPlanFinding = RemovedBytes["finding"];
+
+interface QuarantineEntry {
+  /** Where the bytes begin in the file beside this one. */
+  readonly at: number;
+  /** Where they stood in the segment. */
+  readonly offset: number;
+  readonly length: number;
+  readonly kind: Anomaly["kind"];
+  readonly detail: string;
+  readonly seqs: Anomaly["seqs"];
+  readonly acknowledged: Anomaly["acknowledged"];
+  readonly sha256: string;
+}
+
+/** Written after the bytes, whose hashes it holds: the files are written in order. */
+async function* reasons(head: Record<string, unknown>, entries: readonly QuarantineEntry[]): AsyncGenerator<Uint8Array, void, undefined> {
+  yield Buffer.from(`${JSON.stringify({ ...head, entries }, undefined, 2)}\n`);
+}
+

@@ -1,0 +1,45 @@
+// The one line that a person reads first.
+import type { Anomaly, AnomalyKind } from "../log/anomaly.ts";
+import type { LogReport } from "./scan.ts";
+
+const number = new Intl.NumberFormat("en-US");
+
+/** What a scan found, in a sentence. */
+export function verdictOf(found: {
+  readonly logs: readonly LogReport[];
+  readonly anomalies: readonly Anomaly[];
+  readonly anomalyCount: number;
+  readonly counts: Readonly<Partial<Record<AnomalyKind, number>>>;
+}): string {
+  const { logs, anomalies, anomalyCount, counts } = found;
+  const records = logs.reduce((sum, log) => sum + log.records, 0);
+  const unchecked = logs.reduce((sum, log) => sum + log.unchecked, 0);
+  if (anomalyCount === 0) return `healthy: ${held(records, unchecked)}${vouching(logs, unchecked)}`;
+  const kinds = Object.entries(counts).map(([kind, count]) => `${number.format(count)} ${kind}`);
+  return `${number.format(anomalyCount)} ${anomalyCount === 1 ? "anomaly" : "anomalies"} (${kinds.join(", ")}); ${acknowledged(anomalies, anomalyCount)}`;
+}
+
+function held(records: number, unchecked: number): string {
+  if (unchecked === 0) return `${number.format(records)} records, every seq accounted for`;
+  const lines = `${number.format(unchecked)} lines without checksums: they are JSON, nothing more can be proved`;
+  return records === 0 ? lines : `${number.format(records)} records, every seq accounted for; ${lines}`;
+}
+
+function vouching(logs: readonly LogReport[], unchecked: number): string {
+  if (unchecked > 0 || logs.every((log) => log.endVouched)) return "";
+  return "; nothing outside the logs vouches for their ends (as in any copy)";
+}
+
+function acknowledged(anomalies: readonly Anomaly[], anomalyCount: number): string {
+  const lost = anomalies.filter((anomaly) => anomaly.acknowledged === "lost");
+  if (lost.length > 0) {
+    const where = lost
+      .slice(0, 3)
+      .map(({ log, lostSeqs }) => `${log} seq ${lostSeqs?.from}${lostSeqs?.from === lostSeqs?.to ? "" : `-${lostSeqs?.to}`}`);
+    return `acknowledged records are damaged or missing: ${where.join(", ")}${lost.length > 3 ? ", ..." : ""}`;
+  }
+  if (anomalyCount > anomalies.length || anomalies.some((anomaly) => anomaly.acknowledged === "unknown")) {
+    return "whether acknowledged records are concerned cannot be told: nothing vouches for them";
+  }
+  return "no acknowledged record is lost";
+}

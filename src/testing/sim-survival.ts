@@ -1,0 +1,116 @@
+// What a power cut leaves of a simulated disk. Durable bytes and names always survive; of everything pending, any part may.
+// The model is stricter than any one file system: files tear at any byte, in sectors, as zeros or with a hole in front, and
+// directories keep their changes independently of each other. The same seed leaves the same bytes.
+import { applyEntry, type PendingEntry, type PendingWrite, type SharedBytes, SimDir, SimFile } from "./sim-inode.ts";
+
+/** What survives of the things that were not synced: nothing, everything, or what the seed says. */
+export type Survival = "drop" | "keep" | "mixed";
+
+const SECTOR_BYTES = 512;
+
+/** Numbers in [0, 1) that depend on the seed alone. */
+export function seededNumbers(seed: number): () => number {
+  let state = Math.imul(seed, 0x9e3779b1) ^ 0x5bd1e995; // neighbouring seeds start far apart
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** The tree that is found after a power cut. */
+export function survivingTree(root: SimDir, survival: Survival, seed: number): SimDir {
+  return survivingDir(root, survival, seededNumbers(seed), new Map());
+}
+
+function survivingDir(
+  dir: SimDir,
+  survival: Survival,
+  next: () => number,
+  found: Map<SimFile | SimDir, SimFile | SimDir>,
+): SimDir {
+  const names = new Map(dir.durable);
+  for (const change of survivingEntries(dir.pending, survival, next)) applyEntry(names, change);
+  const survivor = new SimDir(dir.number, survivingTime(dir, survival, next));
+  found.set(dir, survivor);
+  for (const [name, node] of names) {
+    const known = found.get(node);
+    if (known instanceof SimDir) continue; // half of a move survived: a directory never has two names
+    const child =
+      known ??
+      (node instanceof SimDir ? survivingDir(node, survival, next, found) : survivingFile(node, survival, next));
+    found.set(node, child);
+    survivor.entries.set(name, child);
+  }
+  survivor.durable = new Map(survivor.entries);
+  return survivor;
+}
+
+function survivingEntries(
+  pending: readonly PendingEntry[],
+  survival: Survival,
+  next: () => number,
+): readonly PendingEntry[] {
+  if (pending.length === 0 || survival === "keep") return pending;
+  if (survival === "drop") return [];
+  if (next() < 0.25) return pending.filter(() => next() < 0.5);
+  return pending.slice(0, below(pending.length + 1, next));
+}
+
+function survivingTime(node: SimFile | SimDir, survival: Survival, next: () => number): number {
+  if (node.changedMs === node.durableMs) return node.changedMs;
+  return survival === "keep" || (survival === "mixed" && next() < 0.5) ? node.changedMs : node.durableMs;
+}
+
+function survivingFile(file: SimFile, survival: Survival, next: () => number): SimFile {
+  const bytes = file.durable.share();
+  if (survival === "keep") for (const write of file.pending) bytes.write(write.bytes, write.position);
+  if (survival === "mixed" && file.pending.length > 0) applySome(bytes, file.pending, next);
+  return new SimFile(file.number, survivingTime(file, survival, next), bytes);
+}
+
+function applySome(bytes: SharedBytes, pending: readonly PendingWrite[], next: () => number): void {
+  const kept = (writes: readonly PendingWrite[]): void =>
+    writes.forEach((write) => bytes.write(write.bytes, write.position));
+  const choice = below(6, next);
+  if (choice === 0) return;
+  if (choice === 1) return kept(pending);
+  if (choice <= 3) {
+    const whole = below(pending.length, next);
+    kept(pending.slice(0, whole));
+    return applyTorn(bytes, pending[whole]!, next);
+  }
+  for (const write of pending) {
+    const fate = below(4, next);
+    if (fate === 0) kept([write]);
+    else if (fate > 1) applyTorn(bytes, write, next);
+  }
+}
+
+function applyTorn(bytes: SharedBytes, write: PendingWrite, next: () => number): void {
+  const end = write.position + write.bytes.length;
+  switch (below(4, next)) {
+    case 0:
+      return bytes.write(write.bytes.subarray(0, below(write.bytes.length, next)), write.position);
+    case 1:
+      for (let from = write.position; from < end; ) {
+        const to = Math.min(end, (Math.floor(from / SECTOR_BYTES) + 1) * SECTOR_BYTES);
+        if (next() < 0.5) bytes.write(write.bytes.subarray(from - write.position, to - write.position), from);
+        from = to;
+      }
+      return;
+    case 2:
+      return bytes.extend(end); // the new size reached the disk, the data did not
+    default: {
+      const hole = below(write.bytes.length, next) + 1;
+      bytes.extend(end);
+      return bytes.write(write.bytes.subarray(hole), write.position + hole);
+    }
+  }
+}
+
+/** A whole number from 0 to `limit` - 1. */
+function below(limit: number, next: () => number): number {
+  return Math.floor(next() * limit);
+}
