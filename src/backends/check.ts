@@ -42,7 +42,12 @@ export function identityOf(view: StoreView, log: LogName | undefined): Identity 
   return { log, store: view.identity.store, lineage: view.identity.lineage };
 }
 
-export async function checkLog(backend: Backend, view: StoreView, log: LogName | undefined, options: CheckOptions): Promise<CheckedLog> {
+export async function checkLog(
+  backend: Backend,
+  view: StoreView,
+  log: LogName | undefined,
+  options: CheckOptions,
+): Promise<CheckedLog> {
   const check = new LogCheck(backend, view, log, options);
   const segments = view.segments.filter((segment) => segment.log === log);
   for (const segment of segments) await check.segment(segment);
@@ -94,7 +99,9 @@ class LogCheck {
         this.#options.onProgress?.(chunk.length);
       }
       if (position < segment.bytes) {
-        throw new PapyraError("STORAGE_FAILED", `${segment.name} became shorter while it was read`, { hint: "is something else changing the store?" });
+        throw new PapyraError("STORAGE_FAILED", `${segment.name} became shorter while it was read`, {
+          hint: "is something else changing the store?",
+        });
       }
       if (!live) for (const entry of scanner.end()) take(entry);
     }
@@ -139,14 +146,22 @@ class LogCheck {
       case "damaged":
         this.#ledger.report(
           "malformed-line",
-          { offset: 0, length: judged.bytes, detail: judged.bytes === 0 ? "the identity line is missing" : "the identity line is damaged" },
+          {
+            offset: 0,
+            length: judged.bytes,
+            detail: judged.bytes === 0 ? "the identity line is missing" : "the identity line is damaged",
+          },
           { type: "identity", line: judged.line },
         );
         return { from: judged.bytes, seed: seedOf(judged.line), clean: false };
       case "unchecked":
         this.#checked = false;
         if (segment.bytes === 0) {
-          this.#ledger.report("malformed-line", { offset: 0, length: 0, detail: "the file is empty: not even an identity line" }, { type: "none" });
+          this.#ledger.report(
+            "malformed-line",
+            { offset: 0, length: 0, detail: "the file is empty: not even an identity line" },
+            { type: "none" },
+          );
         }
         return { from: 0, seed: undefined, clean: true };
       case "foreign": {
@@ -158,22 +173,31 @@ class LogCheck {
       case "unreadable":
         this.#ledger.report(
           "unreadable",
-          { offset: 0, length: segment.bytes, detail: "the identity line is lost, and papyra.json, which could replace it, too" },
+          {
+            offset: 0,
+            length: segment.bytes,
+            detail: "the identity line is lost, and papyra.json, which could replace it, too",
+          },
           { type: "none" },
         );
         return { from: undefined, seed: undefined, clean: false };
       case "unknown-version":
-        throw new PapyraError("FORMAT_UNKNOWN", `${segment.name} has format version ${JSON.stringify(judged.version)}; this release knows 1`, {
-          hint: "read it with the release of Papyra that wrote it",
-          details: { file: segment.name, version: judged.version },
-        });
+        throw new PapyraError(
+          "FORMAT_UNKNOWN",
+          `${segment.name} has format version ${JSON.stringify(judged.version)}; this release knows 1`,
+          {
+            hint: "read it with the release of Papyra that wrote it",
+            details: { file: segment.name, version: judged.version },
+          },
+        );
     }
   }
 }
 
 async function readHead(backend: Backend, segment: Segment): Promise<Buffer> {
   const parts: Buffer[] = [];
-  for await (const chunk of backend.read(segment.name, 0, Math.min(segment.bytes, HEAD_BYTES))) parts.push(Buffer.from(chunk));
+  for await (const chunk of backend.read(segment.name, 0, Math.min(segment.bytes, HEAD_BYTES)))
+    parts.push(Buffer.from(chunk));
   return Buffer.concat(parts);
 }
 
@@ -210,7 +234,8 @@ export async function* readRecords(
   let previous = 0;
   for (const segment of view.segments.filter((candidate) => candidate.log === log)) {
     const head = judgeHead(await readHead(backend, segment), log, identityOf(view, log), []);
-    if (head.type !== "ok" && head.type !== "damaged") throw damaged(segment.name, 0, "it cannot be told which log it belongs to");
+    if (head.type !== "ok" && head.type !== "damaged")
+      throw damaged(segment.name, 0, "it cannot be told which log it belongs to");
     const from = head.type === "ok" ? head.line.length : head.bytes;
     const scanner = new LineScanner(seedOf(head.line), from);
     for await (const chunk of backend.read(segment.name, from, segment.bytes)) {
@@ -233,7 +258,13 @@ export async function* readRecords(
   assertNothingMissing(options.missing, Math.max(previous + 1, options.from), options.to, `the end of ${log}`, 0);
 }
 
-function assertNothingMissing(missing: readonly SeqRange[], from: number, to: number, file: string, offset: number): void {
+function assertNothingMissing(
+  missing: readonly SeqRange[],
+  from: number,
+  to: number,
+  file: string,
+  offset: number,
+): void {
   const hit = missing.find((range) => range.from <= to && range.to >= from);
   if (hit !== undefined) throw damaged(file, offset, `seq ${hit.from} to ${hit.to} are missing before it`);
 }

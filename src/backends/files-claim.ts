@@ -1,9 +1,9 @@
 // The writer's side of the file store: it alone changes files. It keeps one open file a log, appends at positions it
 // knows, and after the first failure it accepts nothing more: what a failed write or sync left behind is not known, and
 // trying again on the same file has been seen to "succeed" without the data (the fsync lesson of PostgreSQL, 2018).
-import { dirname, join } from "node:path";
-import { readRange, readSmall, replaceDurably, writeAll } from "../env/durable.ts";
-import type { Env, FileLock, OpenFile } from "../env/env.ts";
+import { join } from "node:path";
+import { readRange, readSmall, replaceDurably, syncAncestors, writeAll } from "../env/durable.ts";
+import type { Env, FileLock, Fs, OpenFile } from "../env/env.ts";
 import { ensureError, PapyraError } from "../errors.ts";
 import { encodeIdentity } from "../log/codec.ts";
 import { encodeMark, type Mark, MARK_BYTES, MARK_SLOT_BYTES } from "../log/mark.ts";
@@ -80,8 +80,10 @@ class FilesClaim implements Claim {
     const content = encodeStoreFile(identity);
     if (!names.includes(STORE_FILE) || !(await readSmall(fs, path)).equals(content)) {
       await replaceDurably(fs, random, path, (append) => append(content));
-      await fs.syncDir(dirname(this.#path));
     }
+    // Also when everything was there: a process that was killed leaves names that are not on the disk.
+    await fs.syncDir(this.#path);
+    await syncAncestors(fs, this.#path);
     this.#identity = identity;
   }
 
@@ -91,9 +93,13 @@ class FilesClaim implements Claim {
     const stat = await file.stat();
     if (stat.bytes !== bytes) {
       await file.close();
-      throw new PapyraError("STORAGE_FAILED", `${activeName(log)} has ${stat.bytes} bytes, not the ${bytes} that were verified`, {
-        hint: "is something else writing to the store?",
-      });
+      throw new PapyraError(
+        "STORAGE_FAILED",
+        `${activeName(log)} has ${stat.bytes} bytes, not the ${bytes} that were verified`,
+        {
+          hint: "is something else writing to the store?",
+        },
+      );
     }
     // A process that was killed leaves bytes that read well and are not on the disk: they are, before anything builds on them.
     await file.sync();
@@ -112,6 +118,7 @@ class FilesClaim implements Claim {
     if (open !== undefined) await open.file.close();
     this.#logs.delete(log);
     if ((await fs.stat(active)) !== undefined) {
+      await syncFile(fs, active); // whole records in front of a torn one count from now on
       let generation = 0;
       while ((await fs.stat(join(this.#path, closedName(log, closedSeq, generation)))) !== undefined) generation += 1;
       await fs.rename(active, join(this.#path, closedName(log, closedSeq, generation)));
@@ -124,7 +131,9 @@ class FilesClaim implements Claim {
   async append(parts: readonly AppendPart[]): Promise<AppendedAt[]> {
     this.#assertUsable();
     try {
-      const placed = parts.map((part): AppendedAt => ({ segment: activeName(part.log), offset: this.#open(part.log).end }));
+      const placed = parts.map(
+        (part): AppendedAt => ({ segment: activeName(part.log), offset: this.#open(part.log).end }),
+      );
       await settleAll(parts.map((part) => this.#appendOne(part)));
       if (this.#options.durability === "interval") this.#scheduleSync();
       await this.#writeMark();
@@ -295,6 +304,15 @@ class FilesClaim implements Claim {
         hint: "mend the cause, then open the store again; run papyra persistence scan to see what is there",
       });
     }
+  }
+}
+
+async function syncFile(fs: Fs, path: string): Promise<void> {
+  const file = await fs.open(path, "update");
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
   }
 }
 

@@ -1,14 +1,22 @@
 // The file store: NDJSON files in one directory. This file is the reader's side and the options; files-claim.ts is the
 // writer's. A path that is a single file is read as one lone log.
 import { basename, dirname, join } from "node:path";
-import { readRange, readSmall, replaceDurably } from "../env/durable.ts";
+import { readRange, readSmall, replaceDurably, syncAncestors } from "../env/durable.ts";
 import type { Env } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
 import { reachOf } from "../log/mark.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { orderSegments, parseFileName, STORE_FILE } from "../log/segments.ts";
 import { oneOf, refuseUnknown, text, wholeNumber } from "../options.ts";
-import { type Backend, type Claim, type ClaimOwner, type Segment, type StoreFinding, type StoreIdentity, type StoreView } from "./backend.ts";
+import {
+  type Backend,
+  type Claim,
+  type ClaimOwner,
+  type Segment,
+  type StoreFinding,
+  type StoreIdentity,
+  type StoreView,
+} from "./backend.ts";
 import { claimFiles } from "./files-claim.ts";
 import { LIMITS_DEFAULT, resolveLimits, type StoreLimits } from "./limits.ts";
 import { lockOwner } from "./lock.ts";
@@ -91,9 +99,10 @@ export function fileBackend(input: FileStoreOptions, env: Env): Backend {
           for await (const bytes of content) await append(bytes);
         });
       }
-      await env.fs.syncDir(dirname(target));
+      await syncAncestors(env.fs, target);
     },
-    claim: (purpose): Promise<Claim> => claimFiles(env, directory.path, options, purpose, () => viewDirectory(env, directory.path, undefined)),
+    claim: (purpose): Promise<Claim> =>
+      claimFiles(env, directory.path, options, purpose, () => viewDirectory(env, directory.path, undefined)),
   };
 }
 
@@ -126,10 +135,18 @@ async function viewDirectory(env: Env, path: string, writer: ClaimOwner | undefi
   for (const name of names) {
     const { type } = parseFileName(name);
     if (type === "unexpected" && !isForeignHousekeeping(name)) {
-      findings.push({ kind: "unexpected-file", file: name, detail: "no part of the store wrote this; it is left alone" });
+      findings.push({
+        kind: "unexpected-file",
+        file: name,
+        detail: "no part of the store wrote this; it is left alone",
+      });
     }
     if (type === "temporary" && writer === undefined) {
-      findings.push({ kind: "unexpected-file", file: name, detail: "the temporary file of an interrupted run; recovery removes it" });
+      findings.push({
+        kind: "unexpected-file",
+        file: name,
+        detail: "the temporary file of an interrupted run; recovery removes it",
+      });
     }
   }
   const recorded = names.includes(STORE_FILE) ? await readStoreFile(env, path, findings) : undefined;
@@ -177,15 +194,24 @@ async function readStoreFile(env: Env, path: string, findings: StoreFinding[]): 
   const file = join(path, STORE_FILE);
   const identity = decodeStoreFile(await readSmall(env.fs, file), file);
   if (identity === undefined) {
-    findings.push({ kind: "checksum-mismatch", file: STORE_FILE, detail: "the file is damaged; recovery rebuilds it from the logs" });
+    findings.push({
+      kind: "checksum-mismatch",
+      file: STORE_FILE,
+      detail: "the file is damaged; recovery rebuilds it from the logs",
+    });
   }
   return identity;
 }
 
-async function rebuildIdentity(env: Env, path: string, segments: readonly Segment[]): Promise<StoreIdentity | undefined> {
+async function rebuildIdentity(
+  env: Env,
+  path: string,
+  segments: readonly Segment[],
+): Promise<StoreIdentity | undefined> {
   const heads: Buffer[] = [];
   for (const segment of segments) {
-    for await (const chunk of readRange(env.fs, join(path, segment.name), 0, Math.min(segment.bytes, 4096))) heads.push(Buffer.from(chunk));
+    for await (const chunk of readRange(env.fs, join(path, segment.name), 0, Math.min(segment.bytes, 4096)))
+      heads.push(Buffer.from(chunk));
   }
   return identityFromHeads(heads);
 }

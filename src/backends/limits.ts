@@ -24,8 +24,20 @@ export const LIMITS_DEFAULT: StoreLimits = {
 export function resolveLimits(options: Partial<StoreLimits>): StoreLimits {
   return Object.freeze({
     lineBytesMax: wholeNumber("lineBytesMax", options.lineBytesMax, LIMITS_DEFAULT.lineBytesMax, 1 << 10, 16 << 20),
-    queueRecordsMax: wholeNumber("queueRecordsMax", options.queueRecordsMax, LIMITS_DEFAULT.queueRecordsMax, 1, 10_000_000),
+    queueRecordsMax: wholeNumber(
+      "queueRecordsMax",
+      options.queueRecordsMax,
+      LIMITS_DEFAULT.queueRecordsMax,
+      1,
+      10_000_000,
+    ),
     queueBytesMax: wholeNumber("queueBytesMax", options.queueBytesMax, LIMITS_DEFAULT.queueBytesMax, 64 << 10, 2 ** 32),
-    batchBytesMax: wholeNumber("batchBytesMax", options.batchBytesMax, LIMITS_DEFAULT.batchBytesMax, 64 << 10, 256 << 20),
+    batchBytesMax: wholeNumber(
+      "batchBytesMax",
+      options.batchBytesMax,
+      LIMITS_DEFAULT.batchBytesMax,
+      64 << 10,
+      256 << 20,
+    ),
   });
 }

@@ -33,10 +33,14 @@ export async function* readLocated(
     for (const location of locations.slice(first, last + 1)) {
       const from = location.offset - start.offset;
       if (!verifies(seed, window, from, from + location.length)) {
-        throw new PapyraError("LOG_DAMAGED", `${location.segment} is damaged at byte ${location.offset}: the line no longer verifies`, {
-          hint: "stop the system, then run: papyra persistence scan",
-          details: { file: location.segment, offset: location.offset },
-        });
+        throw new PapyraError(
+          "LOG_DAMAGED",
+          `${location.segment} is damaged at byte ${location.offset}: the line no longer verifies`,
+          {
+            hint: "stop the system, then run: papyra persistence scan",
+            details: { file: location.segment, offset: location.offset },
+          },
+        );
       }
       yield decodeRecord(window.subarray(from, from + location.length));
     }

@@ -58,5 +58,7 @@ async function writeOwner(env: Env, path: string, owner: ClaimOwner): Promise<vo
 
 async function readOwner(env: Env, path: string): Promise<ClaimOwner | undefined> {
   const fields = parseObject(await readSmall(env.fs, path));
-  return typeof fields?.pid === "number" && typeof fields.host === "string" ? (fields as unknown as ClaimOwner) : undefined;
+  return typeof fields?.pid === "number" && typeof fields.host === "string"
+    ? (fields as unknown as ClaimOwner)
+    : undefined;
 }

@@ -101,7 +101,9 @@ class MemoryStore {
     const identity = this.#identity;
     if (identity === undefined) throw new PapyraError("STORE_NOT_FOUND", "the memory store was never opened");
     const names = [...this.#logs.keys()];
-    const segments = LOG_NAMES.flatMap((log) => orderSegments(names, log).map((name) => ({ log, name, parsed: parseFileName(name) })));
+    const segments = LOG_NAMES.flatMap((log) =>
+      orderSegments(names, log).map((name) => ({ log, name, parsed: parseFileName(name) })),
+    );
     return {
       identity,
       identityRecorded: true,
@@ -119,13 +121,16 @@ class MemoryStore {
         log,
         detail: `the log ${log} has no segment`,
       })),
-      reach: (log): Reach | undefined => (claimed || this.#writer === undefined ? { seq: this.#last.get(log) ?? 0, exact: true } : undefined),
+      reach: (log): Reach | undefined =>
+        claimed || this.#writer === undefined ? { seq: this.#last.get(log) ?? 0, exact: true } : undefined,
     };
   }
 
   claim(purpose: string): Claim {
     if (this.#writer !== undefined) {
-      throw new PapyraError("STORE_LOCKED", `the memory store is held (${this.#writer.purpose})`, { hint: "close it first" });
+      throw new PapyraError("STORE_LOCKED", `the memory store is held (${this.#writer.purpose})`, {
+        hint: "close it first",
+      });
     }
     const { pid, name: host } = this.#env.host;
     this.#writer = { pid, host, sinceMs: this.#env.clock.nowMs(), purpose };

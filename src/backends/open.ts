@@ -30,7 +30,9 @@ export async function openStore(backend: Backend): Promise<Store> {
     const view = await claim.view();
     const logs = {} as Record<LogName, LogState>;
     for (const log of LOG_NAMES) logs[log] = await resumeLog(backend, claim, view, log);
-    await claim.vouch(Object.fromEntries(LOG_NAMES.map((log) => [log, logs[log].acknowledged])) as Record<LogName, number>);
+    await claim.vouch(
+      Object.fromEntries(LOG_NAMES.map((log) => [log, logs[log].acknowledged])) as Record<LogName, number>,
+    );
     return new StoreWriter(backend, identity, claim, logs);
   } catch (error) {
     await claim.release();
@@ -49,7 +51,11 @@ async function identify(backend: Backend, claim: Claim): Promise<StoreIdentity> 
   if (view !== undefined) await assertWritable(backend, view);
   const { random, clock } = backend.env;
   const identity = view?.identity ?? {
-    store: `${basename(backend.location).replace(/[^A-Za-z0-9_-]+/g, "-").slice(0, 40) || "store"}-${random.hex(4)}`,
+    store: `${
+      basename(backend.location)
+        .replace(/[^A-Za-z0-9_-]+/g, "-")
+        .slice(0, 40) || "store"
+    }-${random.hex(4)}`,
     lineage: `b${random.hex(4)}`,
     parent: null,
     createdMs: clock.nowMs(),
@@ -61,7 +67,9 @@ async function identify(backend: Backend, claim: Claim): Promise<StoreIdentity> 
 async function assertWritable(backend: Backend, view: StoreView): Promise<void> {
   const lone = view.segments.find((segment) => segment.log === undefined);
   if (lone !== undefined) {
-    throw new PapyraError("OPTION_INVALID", `${backend.location} is a file; a store is a directory`, { hint: "name the directory" });
+    throw new PapyraError("OPTION_INVALID", `${backend.location} is a file; a store is a directory`, {
+      hint: "name the directory",
+    });
   }
   for (const finding of view.findings) {
     if (finding.kind === "missing-segment" && finding.log !== undefined && view.reach(finding.log) === undefined) {
@@ -69,16 +77,22 @@ async function assertWritable(backend: Backend, view: StoreView): Promise<void> 
     }
   }
   if (view.identity === undefined && view.segments.length > 0) {
-    throw new PapyraError("STORE_UNCHECKED", `${backend.location} holds logs without checksums, written by the Python Papyra or by hand`, {
-      hint: "Papyra reads them and never appends to them: give the store another path, and keep these files as they are",
-      details: { files: view.segments.map((segment) => segment.name) },
-    });
+    throw new PapyraError(
+      "STORE_UNCHECKED",
+      `${backend.location} holds logs without checksums, written by the Python Papyra or by hand`,
+      {
+        hint: "Papyra reads them and never appends to them: give the store another path, and keep these files as they are",
+        details: { files: view.segments.map((segment) => segment.name) },
+      },
+    );
   }
 }
 
 async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: LogName): Promise<LogState> {
   const checked = await checkLog(backend, view, log, { live: false, findingsMax: 1000 });
-  const blocking = checked.account.findings.find((finding) => finding.kind === "unreadable" || finding.kind === "foreign-line");
+  const blocking = checked.account.findings.find(
+    (finding) => finding.kind === "unreadable" || finding.kind === "foreign-line",
+  );
   if (blocking !== undefined) throw mustRecover(backend, `${blocking.file}: ${blocking.detail}`);
   if (!checked.checked) throw mustRecover(backend, `the log ${log} has no identity and no checksums`);
   const { seed, line } = seedFor(view, log);

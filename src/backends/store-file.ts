@@ -7,7 +7,10 @@ import type { StoreIdentity } from "./backend.ts";
 
 export function encodeStoreFile(identity: StoreIdentity): Buffer {
   const { store, lineage, parent, createdMs } = identity;
-  const body = JSON.stringify({ papyra: FORMAT_VERSION, store, lineage, parent, created: createdMs / 1000 }).slice(0, -1);
+  const body = JSON.stringify({ papyra: FORMAT_VERSION, store, lineage, parent, created: createdMs / 1000 }).slice(
+    0,
+    -1,
+  );
   return Buffer.from(`${body},"crc":"${crc32(body).toString(16).padStart(8, "0")}"}\n`);
 }
 
@@ -19,10 +22,14 @@ export function decodeStoreFile(bytes: Buffer, path: string): StoreIdentity | un
   const crc = crc32(bytes.subarray(0, suffix)).toString(16).padStart(8, "0");
   if (bytes.subarray(suffix).toString("latin1") !== `,"crc":"${crc}"}\n`) return undefined;
   if (fields.papyra !== FORMAT_VERSION) {
-    throw new PapyraError("FORMAT_UNKNOWN", `${path} has format version ${JSON.stringify(fields.papyra)}; this release knows ${FORMAT_VERSION}`, {
-      hint: "use the release of Papyra that wrote it",
-      details: { path, version: fields.papyra },
-    });
+    throw new PapyraError(
+      "FORMAT_UNKNOWN",
+      `${path} has format version ${JSON.stringify(fields.papyra)}; this release knows ${FORMAT_VERSION}`,
+      {
+        hint: "use the release of Papyra that wrote it",
+        details: { path, version: fields.papyra },
+      },
+    );
   }
   const { store, lineage, parent, created } = fields;
   if (typeof store !== "string" || typeof lineage !== "string" || typeof created !== "number") return undefined;

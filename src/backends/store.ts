@@ -43,7 +43,10 @@ export interface Store {
   /** Best effort: never waits, never throws; false, and counted, when the record is given up. */
   offer(log: LogName, record: NewRecord): boolean;
   /** Durable records with seqs in `[from, to]`, in order. Rejects with LOG_DAMAGED where a record is missing. */
-  read(log: LogName, options?: { readonly from?: number; readonly to?: number }): AsyncIterable<LogRecord & { readonly at: Location }>;
+  read(
+    log: LogName,
+    options?: { readonly from?: number; readonly to?: number },
+  ): AsyncIterable<LogRecord & { readonly at: Location }>;
   /** The records at these places, which must be in the order of the log. Each is verified again: LOG_DAMAGED. */
   readAt(log: LogName, locations: readonly Location[]): AsyncIterable<LogRecord>;
   /** Seqs that are missing without an explanation since before the store was opened. */
@@ -105,14 +108,22 @@ export class StoreWriter implements Store {
     this.#logs = logs;
   }
 
-  async append(log: LogName, records: readonly NewRecord[], options: { readonly signal?: AbortSignal } = {}): Promise<Appended> {
+  async append(
+    log: LogName,
+    records: readonly NewRecord[],
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<Appended> {
     const encoded = records.map((record) => this.#encode(record));
     if (encoded.length === 0) throw new PapyraError("OPTION_INVALID", "an append needs at least one record");
     const bytes = encoded.reduce((sum, record) => sum + record.bytes, 0);
     if (bytes > this.backend.limits.queueBytesMax) {
-      throw new PapyraError("RECORD_TOO_LARGE", `${encoded.length} records of ${bytes} bytes together are more than the queue may ever hold`, {
-        hint: "append fewer at once, or raise queueBytesMax",
-      });
+      throw new PapyraError(
+        "RECORD_TOO_LARGE",
+        `${encoded.length} records of ${bytes} bytes together are more than the queue may ever hold`,
+        {
+          hint: "append fewer at once, or raise queueBytesMax",
+        },
+      );
     }
     while (this.#failure === undefined && this.#closed === undefined && !this.#hasRoom(encoded.length, bytes)) {
       options.signal?.throwIfAborted();
@@ -120,7 +131,9 @@ export class StoreWriter implements Store {
     }
     options.signal?.throwIfAborted();
     this.#assertOpen();
-    return new Promise<Appended>((resolve, reject) => this.#enqueue({ log, records: encoded, bytes, timestampMs: this.#nowMs(), resolve, reject }));
+    return new Promise<Appended>((resolve, reject) =>
+      this.#enqueue({ log, records: encoded, bytes, timestampMs: this.#nowMs(), resolve, reject }),
+    );
   }
 
   offer(log: LogName, record: NewRecord): boolean {
@@ -130,20 +143,39 @@ export class StoreWriter implements Store {
     } catch {
       encoded = undefined; // the caller is told by `false`, and the count
     }
-    if (encoded === undefined || this.#failure !== undefined || this.#closed !== undefined || !this.#hasRoom(1, encoded.bytes)) {
+    if (
+      encoded === undefined ||
+      this.#failure !== undefined ||
+      this.#closed !== undefined ||
+      !this.#hasRoom(1, encoded.bytes)
+    ) {
       this.#lostRecords += 1;
       return false;
     }
     const lost = (): void => void (this.#lostRecords += 1);
-    this.#enqueue({ log, records: [encoded], bytes: encoded.bytes, timestampMs: this.#nowMs(), resolve: ignore, reject: lost });
+    this.#enqueue({
+      log,
+      records: [encoded],
+      bytes: encoded.bytes,
+      timestampMs: this.#nowMs(),
+      resolve: ignore,
+      reject: lost,
+    });
     return true;
   }
 
-  async *read(log: LogName, options: { readonly from?: number; readonly to?: number } = {}): AsyncGenerator<LogRecord & { readonly at: Location }> {
+  async *read(
+    log: LogName,
+    options: { readonly from?: number; readonly to?: number } = {},
+  ): AsyncGenerator<LogRecord & { readonly at: Location }> {
     const state = this.#logs[log];
     const to = Math.min(options.to ?? Number.MAX_SAFE_INTEGER, state.acknowledged);
     const view = await this.backend.view();
-    for await (const located of readRecords(this.backend, view, log, { from: options.from ?? 1, to, missing: state.missing })) {
+    for await (const located of readRecords(this.backend, view, log, {
+      from: options.from ?? 1,
+      to,
+      missing: state.missing,
+    })) {
       const { record, segment, offset, length } = located;
       yield Object.assign(record, { at: { segment, offset, length } });
     }
@@ -200,10 +232,14 @@ export class StoreWriter implements Store {
     const bytes = Buffer.byteLength(fields) + ENVELOPE_BYTES;
     const { lineBytesMax } = this.backend.limits;
     if (bytes > lineBytesMax) {
-      throw new PapyraError("RECORD_TOO_LARGE", `a ${kind} record of about ${bytes} bytes is longer than a line may be (${lineBytesMax})`, {
-        hint: "store large content elsewhere and keep a reference, or raise lineBytesMax (at most 16 MiB)",
-        details: { bytes, lineBytesMax },
-      });
+      throw new PapyraError(
+        "RECORD_TOO_LARGE",
+        `a ${kind} record of about ${bytes} bytes is longer than a line may be (${lineBytesMax})`,
+        {
+          hint: "store large content elsewhere and keep a reference, or raise lineBytesMax (at most 16 MiB)",
+          details: { bytes, lineBytesMax },
+        },
+      );
     }
     return { kind, fields, bytes };
   }
@@ -238,14 +274,19 @@ export class StoreWriter implements Store {
 
   #assertOpen(): void {
     if (this.#failure !== undefined) throw this.#poisoned();
-    if (this.#closed !== undefined) throw new PapyraError("STORE_CLOSED", `the store ${this.backend.location} is closed; nothing was written`);
+    if (this.#closed !== undefined)
+      throw new PapyraError("STORE_CLOSED", `the store ${this.backend.location} is closed; nothing was written`);
   }
 
   #poisoned(): PapyraError {
-    return new PapyraError("STORE_POISONED", `the store ${this.backend.location} failed earlier (${this.#failure?.message}); nothing was written`, {
-      cause: this.#failure,
-      hint: "mend the cause, then start again; papyra persistence scan shows what is stored",
-    });
+    return new PapyraError(
+      "STORE_POISONED",
+      `the store ${this.backend.location} failed earlier (${this.#failure?.message}); nothing was written`,
+      {
+        cause: this.#failure,
+        hint: "mend the cause, then start again; papyra persistence scan shows what is stored",
+      },
+    );
   }
 
   #enqueue(pending: Pending): void {
@@ -292,10 +333,14 @@ export class StoreWriter implements Store {
       parts.forEach((part, i) => this.#acknowledge(part, placed[i] as AppendedAt));
     } catch (error) {
       this.#failure = ensureError(error);
-      const unknown = new PapyraError("OUTCOME_UNKNOWN", `a write to ${this.backend.location} failed and may or may not be stored: ${this.#failure.message}`, {
-        cause: error,
-        hint: "start again: what is stored counts, what is not does not",
-      });
+      const unknown = new PapyraError(
+        "OUTCOME_UNKNOWN",
+        `a write to ${this.backend.location} failed and may or may not be stored: ${this.#failure.message}`,
+        {
+          cause: error,
+          hint: "start again: what is stored counts, what is not does not",
+        },
+      );
       for (const pending of batch) pending.reject(unknown);
     }
     for (const pending of batch) {

@@ -1,14 +1,15 @@
 // The few sequences of file calls that make bytes durable, written once over Fs. Everybody who writes uses these.
 import { dirname } from "node:path";
 import type { Fs, OpenFile, Random } from "./env.ts";
-import { PapyraError } from "../errors.ts";
+import { isPapyraError, PapyraError } from "../errors.ts";
 
 /** Writes every byte at `position`: a file may take fewer than it was given without saying why. */
 export async function writeAll(file: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
   let written = 0;
   while (written < bytes.length) {
     const count = await file.write(written === 0 ? bytes : bytes.subarray(written), position + written);
-    if (count <= 0) throw new PapyraError("STORAGE_FAILED", `a write of ${bytes.length - written} bytes made no progress`);
+    if (count <= 0)
+      throw new PapyraError("STORAGE_FAILED", `a write of ${bytes.length - written} bytes made no progress`);
     written += count;
   }
 }
@@ -41,7 +42,8 @@ export async function* readRange(
 export async function readSmall(fs: Fs, path: string, bytesMax: number = 1 << 20): Promise<Buffer> {
   const stat = await fs.stat(path);
   if (stat === undefined) throw new PapyraError("STORE_NOT_FOUND", `there is no file ${path}`);
-  if (stat.bytes > bytesMax) throw new PapyraError("STORAGE_FAILED", `${path} has ${stat.bytes} bytes, more than ${bytesMax}`);
+  if (stat.bytes > bytesMax)
+    throw new PapyraError("STORAGE_FAILED", `${path} has ${stat.bytes} bytes, more than ${bytesMax}`);
   const parts: Buffer[] = [];
   for await (const chunk of readRange(fs, path, 0, stat.bytes)) parts.push(Buffer.from(chunk));
   return Buffer.concat(parts);
@@ -79,4 +81,20 @@ export async function replaceDurably(
     throw error;
   }
   await fs.syncDir(dirname(path));
+}
+
+/**
+ * Makes the names of a new directory's ancestors durable, up to the root: a process that was killed between making them and
+ * syncing them leaves names that look old and are not on the disk. An ancestor that this process may not read was not made by it.
+ */
+export async function syncAncestors(fs: Fs, path: string): Promise<void> {
+  for (let dir = dirname(path); ; dir = dirname(dir)) {
+    try {
+      await fs.syncDir(dir);
+    } catch (error) {
+      const errno = isPapyraError(error) ? error.details.errno : undefined;
+      if (errno !== "EACCES" && errno !== "EPERM" && errno !== "EROFS") throw error;
+    }
+    if (dirname(dir) === dir) return;
+  }
 }

@@ -1,42 +1,19 @@
-// The real world: the only file that touches node:fs, the clock, randomness and the kernel lock. Foreign error codes
-// become PapyraError here and nowhere else.
+// The real world: the only file that touches node:fs, the clock, randomness and the kernel lock.
 import { randomBytes } from "node:crypto";
 import { constants, promises as fsp, readFileSync, type BigIntStats } from "node:fs";
 import { hostname } from "node:os";
 import type { Clock, Env, FileLock, FileStat, Fs, Host, OpenFile, Random } from "./env.ts";
-import { type ErrorCode, PapyraError } from "../errors.ts";
-
-const CODES: Readonly<Record<string, { code: ErrorCode; hint?: string }>> = {
-  ENOENT: { code: "STORE_NOT_FOUND", hint: "check the path" },
-  ENOTDIR: { code: "STORE_NOT_FOUND", hint: "check the path" },
-  ENOSPC: { code: "STORAGE_FULL", hint: "free some space, then start again" },
-  EDQUOT: { code: "STORAGE_FULL", hint: "raise the quota or free some space, then start again" },
-  EFBIG: { code: "STORAGE_FULL", hint: "the file size limit of the process or file system is reached" },
-  EACCES: { code: "STORAGE_FAILED", hint: "check the owner and the mode of the file and its directory" },
-  EPERM: { code: "STORAGE_FAILED", hint: "check the owner, the mode and the attributes of the file" },
-  EROFS: { code: "STORAGE_FAILED", hint: "the file system is read-only" },
-  EMFILE: { code: "STORAGE_FAILED", hint: "raise the limit of open files (ulimit -n)" },
-  ENFILE: { code: "STORAGE_FAILED", hint: "the machine has too many open files" },
-};
+import { PapyraError } from "../errors.ts";
+import { storageError } from "./storage-error.ts";
 
 /** Runs one file-system call and gives its failure a code, the operation and the path. */
 async function named<T>(what: string, path: string, call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (cause) {
-    throw cause instanceof PapyraError ? cause : named.error(what, path, cause);
+    throw cause instanceof PapyraError ? cause : storageError(what, path, cause);
   }
 }
-named.error = (what: string, path: string, cause: unknown): PapyraError => {
-  const errno = (cause as NodeJS.ErrnoException).code ?? "UNKNOWN";
-  const known = CODES[errno] ?? { code: "STORAGE_FAILED" as const };
-  return new PapyraError(known.code, `cannot ${what} ${path}: ${errno}`, {
-    cause,
-    ...(known.hint === undefined ? {} : { hint: known.hint }),
-    details: { operation: what, path, errno },
-  });
-};
-
 function toStat(stats: BigIntStats): FileStat {
   return {
     bytes: Number(stats.size),
@@ -85,7 +62,7 @@ const nodeFs: Fs = {
     } catch (cause) {
       const errno = (cause as NodeJS.ErrnoException).code;
       if (errno === "ENOENT" || errno === "ENOTDIR") return undefined;
-      throw named.error("stat", path, cause);
+      throw storageError("stat", path, cause);
     }
   },
   open: (path, mode) =>

@@ -1,6 +1,7 @@
 // One call on the simulated disk: how it is named in a trace, the faults that are planned for it, and the errors it ends in,
 // which carry the codes and details of the real file system. What calls do is in sim-fs.ts.
-import { type ErrorCode, PapyraError } from "../errors.ts";
+import { storageError } from "../env/storage-error.ts";
+import type { PapyraError } from "../errors.ts";
 
 /** The name of a call in a trace: the verb of `Fs` or `OpenFile`; `create` is an open that makes the file. */
 export type SimOperation =
@@ -100,18 +101,9 @@ export class SimErrno extends Error {
   }
 }
 
-const STORAGE_CODES: Readonly<Record<string, ErrorCode>> = {
-  ENOENT: "STORE_NOT_FOUND",
-  ENOTDIR: "STORE_NOT_FOUND",
-  ENOSPC: "STORAGE_FULL",
-};
 const PHRASES: Partial<Record<SimOperation, string>> = { makeDir: "make the directory", syncDir: "sync the directory" };
 
 /** The failure as the real file system reports it. */
-export function storageError(cause: SimErrno, operation: SimOperation, path: string): PapyraError {
-  const what = PHRASES[operation] ?? operation;
-  return new PapyraError(STORAGE_CODES[cause.code] ?? "STORAGE_FAILED", `cannot ${what} ${path}: ${cause.code}`, {
-    cause,
-    details: { operation: what, path, errno: cause.code },
-  });
+export function simulatedError(cause: SimErrno, operation: SimOperation, path: string): PapyraError {
+  return storageError(PHRASES[operation] ?? operation, path, cause);
 }

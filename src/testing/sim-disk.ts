@@ -13,7 +13,7 @@ import {
   SimErrno,
   type SimFault,
   type SimOperation,
-  storageError,
+  simulatedError,
 } from "./sim-calls.ts";
 import { createSimFs, nodeAt, partsOf, type SimMachine } from "./sim-fs.ts";
 import { SharedBytes, SimDir, SimFile } from "./sim-inode.ts";
@@ -278,7 +278,7 @@ export class SimDisk {
       if (call.changed) this.mutations++;
       return result;
     } catch (cause) {
-      throw cause instanceof SimErrno ? storageError(cause, operation, path) : cause;
+      throw cause instanceof SimErrno ? simulatedError(cause, operation, path) : cause;
     }
   }
 }

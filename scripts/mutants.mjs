@@ -1,0 +1,64 @@
+// Plants known bugs, one at a time, in a copy of the sources and demands that a test notices. A test suite that a bug can
+// pass proves nothing. Usage: node scripts/mutants.mjs [--only TEXT] [--jobs N]
+// Prints one line a bug, and exits 1 when one survives or no longer applies.
+import { spawn } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { MUTANTS } from "./mutants-list.mjs";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const flag = (name) => {
+  const at = process.argv.indexOf(name);
+  return at < 0 ? undefined : process.argv[at + 1];
+};
+const only = flag("--only");
+const jobs = Number(flag("--jobs") ?? 2);
+const queue = MUTANTS.filter((mutant) => only === undefined || mutant.name.includes(only));
+const results = [];
+
+async function plant(mutant) {
+  const dir = mkdtempSync(join(tmpdir(), "papyra-mutant-"));
+  try {
+    for (const name of ["src", "test", "docs", "package.json", "tsconfig.json", "tsconfig.check.json", "vitest.config.ts"]) {
+      cpSync(join(root, name), join(dir, name), { recursive: true });
+    }
+    symlinkSync(join(root, "node_modules"), join(dir, "node_modules"));
+    const path = join(dir, mutant.file);
+    const source = readFileSync(path, "utf8");
+    const at = source.indexOf(mutant.find);
+    if (at < 0) return { mutant, outcome: "does not apply" };
+    writeFileSync(path, source.slice(0, at) + mutant.replace + source.slice(at + mutant.find.length));
+    const code = await vitest(dir, mutant);
+    return { mutant, outcome: code === 0 ? "SURVIVED" : "caught" };
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+function vitest(dir, mutant) {
+  const args = [join(root, "node_modules/vitest/vitest.mjs"), "run", "--bail", "1", "--reporter", "dot", ...mutant.tests];
+  if (mutant.filter !== undefined) args.push("-t", mutant.filter);
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, args, { cwd: dir, stdio: "ignore", env: { ...process.env, PAPYRA_SEEDS: "3" } });
+    const timer = setTimeout(() => child.kill("SIGKILL"), 240_000);
+    child.on("exit", (code) => {
+      clearTimeout(timer);
+      resolve(code);
+    });
+  });
+}
+
+await Promise.all(
+  Array.from({ length: jobs }, async () => {
+    for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
+      const result = await plant(mutant);
+      results.push(result);
+      console.log(`${result.outcome.padEnd(14)} ${mutant.name}`);
+    }
+  }),
+);
+const failed = results.filter((result) => result.outcome !== "caught").length;
+console.log(`planted bugs: ${results.length - failed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;

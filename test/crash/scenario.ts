@@ -1,0 +1,161 @@
+// What the crash tests run and what they demand afterwards: one scenario that writes, reopens and recovers, and the
+// promises that must hold wherever it was cut short.
+import assert from "node:assert/strict";
+import { fileBackend, type FileStoreOptions } from "../../src/backends/files.ts";
+import { openStore } from "../../src/backends/open.ts";
+import type { Store } from "../../src/backends/store.ts";
+import { isHarmless } from "../../src/log/anomaly.ts";
+import { LOG_NAMES, type LogName, type NewRecord } from "../../src/log/record.ts";
+import { recover } from "../../src/ops/recover.ts";
+import { scan } from "../../src/ops/scan.ts";
+import { type SimDisk } from "../../src/testing/sim-disk.ts";
+
+export const PATH = "/data/persistence";
+
+/** What a run was told, and what it asked for. */
+export interface Ledger {
+  /** By log and seq: the number in the payload, of records that were acknowledged. */
+  readonly acknowledged: Map<LogName, Map<number, number>>;
+  /** By log: the numbers that were ever handed to the store. */
+  readonly attempted: Map<LogName, Set<number>>;
+  next: number;
+}
+
+export function newLedger(): Ledger {
+  return {
+    acknowledged: new Map(LOG_NAMES.map((log) => [log, new Map()])),
+    attempted: new Map(LOG_NAMES.map((log) => [log, new Set()])),
+    next: 1,
+  };
+}
+
+export function backendOn(disk: SimDisk, options: Partial<FileStoreOptions> = {}) {
+  return fileBackend({ path: PATH, ...options }, disk.env);
+}
+
+function recordFor(log: LogName, n: number): NewRecord {
+  if (log === "journal") {
+    return {
+      kind: "journal",
+      system_id: "sim",
+      persistence_id: `p/${n % 3}`,
+      revision: n,
+      event_type: "happened",
+      version: 1,
+      payload: { n, text: "x".repeat((n * 37) % 300) },
+    };
+  }
+  return {
+    kind: "event",
+    system_id: "sim",
+    actor_address: "sim://a",
+    event_type: "Noted",
+    payload: { n, text: "é".repeat((n * 13) % 90) },
+  };
+}
+
+/** Appends `count` records at once and writes down what became of them. */
+export async function put(store: Store, ledger: Ledger, log: LogName, count: number): Promise<void> {
+  const numbers = Array.from({ length: count }, () => ledger.next++);
+  for (const n of numbers) ledger.attempted.get(log)?.add(n);
+  const { firstSeq } = await store.append(
+    log,
+    numbers.map((n) => recordFor(log, n)),
+  );
+  numbers.forEach((n, i) => ledger.acknowledged.get(log)?.set(firstSeq + i, n));
+}
+
+/** Writes alone and together, over several logs; closes; opens again; writes; recovers; writes. */
+export async function scenario(disk: SimDisk, ledger: Ledger, options: Partial<FileStoreOptions> = {}): Promise<void> {
+  const backend = backendOn(disk, options);
+  const first = await openStore(backend);
+  await put(first, ledger, "events", 1);
+  await Promise.all([put(first, ledger, "events", 2), put(first, ledger, "journal", 3), put(first, ledger, "events", 1)]);
+  await put(first, ledger, "journal", 1);
+  await first.close();
+  await recover(backend, { mode: "repair" });
+  const second = await openStore(backend);
+  await Promise.all([put(second, ledger, "journal", 2), put(second, ledger, "audits", 1)]);
+  await put(second, ledger, "events", 2);
+  await second.close();
+}
+
+/** Everything the store at `disk` holds, by log and seq. */
+export async function contentOf(store: Store): Promise<Map<LogName, Map<number, number>>> {
+  const content = new Map<LogName, Map<number, number>>();
+  for (const log of LOG_NAMES) {
+    const records = new Map<number, number>();
+    for await (const record of store.read(log)) {
+      if (record.kind === "gap") continue;
+      records.set(record.seq, (record as { payload: { n: number } }).payload.n);
+    }
+    content.set(log, records);
+  }
+  return content;
+}
+
+/** Acknowledged ⊆ present ⊆ attempted, each at its own seq. */
+export function assertKept(content: Map<LogName, Map<number, number>>, ledger: Ledger, what: string): void {
+  for (const log of LOG_NAMES) {
+    const present = content.get(log) as Map<number, number>;
+    for (const [seq, n] of ledger.acknowledged.get(log) as Map<number, number>) {
+      assert.equal(present.get(seq), n, `${what}: ${log} seq ${seq} was acknowledged and is not there`);
+    }
+    for (const [seq, n] of present) {
+      assert.ok(ledger.attempted.get(log)?.has(n), `${what}: ${log} seq ${seq} was never written`);
+    }
+  }
+}
+
+/**
+ * Demands the promises of a store after a crash. `kept` says that the machine stayed up: then nothing acknowledged was
+ * lost under any policy, and the start-up check must let the system start without anybody's help.
+ */
+export async function assertSurvives(
+  disk: SimDisk,
+  ledger: Ledger,
+  what: string,
+  options: { readonly kept: boolean; readonly store?: Partial<FileStoreOptions> },
+): Promise<void> {
+  const backend = backendOn(disk, options.store);
+  if ((await disk.env.fs.stat(PATH)) !== undefined) {
+    const before = disk.mutations;
+    const found = await scan(backend).catch((error: unknown) => {
+      if ((error as { code?: string }).code === "STORE_NOT_FOUND") return undefined; // cut before the store was made
+      throw error;
+    });
+    assert.equal(disk.mutations, before, `${what}: a scan changed something`);
+    for (const anomaly of found?.anomalies ?? []) {
+      assert.notEqual(anomaly.acknowledged, "lost", `${what}: nothing acknowledged is lost, but: ${JSON.stringify(anomaly)}`);
+      if (options.kept) assert.ok(isHarmless(anomaly), `${what}: a killed process must start again: ${JSON.stringify(anomaly)}`);
+    }
+  }
+  const store = await openStore(backend);
+  assertKept(await contentOf(store), ledger, what);
+  await put(store, ledger, "events", 1);
+  await put(store, ledger, "journal", 2);
+  await store.close();
+
+  const recovered = await recover(backend, { mode: "quarantine", quarantineDir: "/data/quarantine" });
+  assert.ok(recovered.ok, `${what}: recovery left something: ${recovered.verdict}`);
+  assert.equal(recovered.gaps.filter((gap) => gap.reason === "lost").length, 0, `${what}: recovery declared losses`);
+  const mutations = disk.mutations;
+  const again = await recover(backend, { mode: "repair" });
+  assert.equal(again.changed, false, `${what}: a second recovery changed something`);
+  assert.equal(disk.mutations, mutations, `${what}: a second recovery touched files`);
+  const healthy = await scan(backend);
+  assert.ok(healthy.ok, `${what}: not healthy after recovery: ${healthy.verdict} ${JSON.stringify(healthy.anomalies)}`);
+
+  const reopened = await openStore(backend);
+  assertKept(await contentOf(reopened), ledger, `${what}, after recovery`);
+  await reopened.close();
+}
+
+/** A copy of what is known, for a branch of the exploration. */
+export function fork(ledger: Ledger): Ledger {
+  return {
+    acknowledged: new Map([...ledger.acknowledged].map(([log, all]) => [log, new Map(all)])),
+    attempted: new Map([...ledger.attempted].map(([log, all]) => [log, new Set(all)])),
+    next: ledger.next,
+  };
+}
