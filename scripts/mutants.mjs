@@ -25,11 +25,12 @@ async function plant(mutant) {
       cpSync(join(root, name), join(dir, name), { recursive: true });
     }
     symlinkSync(join(root, "node_modules"), join(dir, "node_modules"));
-    const path = join(dir, mutant.file);
-    const source = readFileSync(path, "utf8");
-    const at = source.indexOf(mutant.find);
-    if (at < 0) return { mutant, outcome: "does not apply" };
-    writeFileSync(path, source.slice(0, at) + mutant.replace + source.slice(at + mutant.find.length));
+    for (const edit of mutant.edits ?? [mutant]) {
+      const path = join(dir, edit.file);
+      const source = readFileSync(path, "utf8");
+      if (!source.includes(edit.find)) return { mutant, outcome: "does not apply" };
+      writeFileSync(path, edit.all ? source.replaceAll(edit.find, edit.replace) : source.replace(edit.find, () => edit.replace));
+    }
     const code = await vitest(dir, mutant);
     return { mutant, outcome: code === 0 ? "SURVIVED" : "caught" };
   } finally {
