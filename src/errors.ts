@@ -11,7 +11,11 @@ export const ERRORS = {
   STORE_NOT_FOUND: { summary: "there is no store or log at that path", exit: 10, retryable: false },
   STORE_LOCKED: { summary: "another process holds the store", exit: 11, retryable: true },
   LOCK_UNAVAILABLE: { summary: "this platform offers no kernel lock", exit: 74, retryable: false },
-  STORE_UNCHECKED: { summary: "the log was not written by Papyra and is never appended to", exit: 74, retryable: false },
+  STORE_UNCHECKED: {
+    summary: "the log was not written by Papyra and is never appended to",
+    exit: 74,
+    retryable: false,
+  },
   STORE_DAMAGED: { summary: "the store is too damaged to be written without recovery", exit: 4, retryable: false },
   STARTUP_REFUSED: { summary: "the startup check found anomalies", exit: 4, retryable: false },
   RECOVERY_INCOMPLETE: { summary: "anomalies remain after recovery", exit: 5, retryable: false },

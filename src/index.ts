@@ -1,10 +1,30 @@
 // The public surface of "papyra". Here, and in cli/open.ts, the real file system, clock and randomness are joined to a
 // backend; everything below takes them as parameters.
+import type { ActorSystemOptions } from "./actors/actor-options.ts";
+import { ActorSystem as Actors } from "./actors/system.ts";
 import type { Backend } from "./backends/backend.ts";
 import { fileBackend, type FileStoreOptions } from "./backends/files.ts";
 import { memoryBackend, type MemoryBackend, type MemoryStoreOptions } from "./backends/memory.ts";
 import { nodeEnv } from "./env/node.ts";
 
+export type { ActorSystemOptions, SpawnOptions } from "./actors/actor-options.ts";
+export type { AuditReport } from "./actors/audit.ts";
+export type * from "./actors/behaviour.ts";
+export { digestOf } from "./actors/digest.ts";
+export type { ActorEvent } from "./actors/events.ts";
+export {
+  type AnyPersistentActor,
+  type CommandContext,
+  type CommandHandlers,
+  type Decision,
+  type PersistentActor,
+  persistentActor,
+  type PersistentOptions,
+  type PersistentRef,
+  type ReplyOf,
+  type UpcastEvent,
+} from "./actors/persistent.ts";
+export type { StopReport, SystemMetrics, SystemState } from "./actors/system.ts";
 export type { Backend, ClaimOwner, StoreIdentity } from "./backends/backend.ts";
 export type { FileStoreOptions } from "./backends/files.ts";
 export type { StoreLimits } from "./backends/limits.ts";
@@ -29,4 +49,27 @@ export function fileStore(options: FileStoreOptions): Backend {
 /** A store that lives in memory and dies with the process: for tests and for trying things out. */
 export function memoryStore(options: MemoryStoreOptions = {}): MemoryBackend {
   return memoryBackend(options, nodeEnv);
+}
+
+/**
+ * A set of actors, and the store where their history is kept. Without a store nothing is recorded.
+ *
+ * @example
+ * ```ts
+ * import { ActorSystem, memoryStore } from "papyra";
+ * const system = new ActorSystem({ store: memoryStore() });
+ * await system.start();
+ * const greeter = system.spawn("greeter", () => ({
+ *   receive: (message: { name: string }) => `hello ${message.name}`,
+ * }));
+ * const text = await greeter.ask({ name: "Ada" });
+ * await system.stop();
+ * if (text !== "hello Ada") throw new Error(text);
+ * ```
+ */
+export class ActorSystem extends Actors {
+  /** Rejects with OPTION_INVALID. Nothing is read or written before `start`. */
+  constructor(options: ActorSystemOptions = {}) {
+    super(options.env === undefined && options.store === undefined ? { ...options, env: nodeEnv } : options);
+  }
 }

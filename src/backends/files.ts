@@ -2,7 +2,7 @@
 // writer's. A path that is a single file is read as one lone log.
 import { basename, dirname, join } from "node:path";
 import { readRange, readSmall, replaceDurably, syncAncestors } from "../env/durable.ts";
-import type { Env } from "../env/env.ts";
+import type { Env, FileStat } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
 import { reachOf } from "../log/mark.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
@@ -74,24 +74,30 @@ export function fileBackend(input: FileStoreOptions, env: Env): Backend {
     interval: `interval: a crash of the machine may lose the last ${options.intervalMs} ms of acknowledged records`,
     os: "os: a crash of the machine may lose acknowledged records that the operating system had not written yet",
   } as const;
-  const directory = { path: options.path };
+  /** A path may turn out to be a single file: then its directory is where everything happens. */
+  const place: { directory: string; lone: string | undefined } = { directory: options.path, lone: undefined };
+  const locate = async (): Promise<FileStat | undefined> => {
+    const stat = await env.fs.stat(options.path);
+    const lone = stat?.kind === "file";
+    place.directory = lone ? dirname(options.path) : options.path;
+    place.lone = lone ? basename(options.path) : undefined;
+    return stat;
+  };
+  const look = async (writer: "ask" | "none"): Promise<StoreView> => {
+    const stat = await locate();
+    if (stat === undefined) throw notFound(options.path, "there is nothing at");
+    if (place.lone !== undefined) return loneView(place.lone, stat.bytes);
+    if (stat.kind !== "directory") throw notFound(options.path, "neither a directory nor a file is at");
+    return viewDirectory(env, options.path, writer === "ask" ? await lockOwner(env, options.path) : undefined);
+  };
   return {
     kind: "files",
     location: options.path,
     durability: `${meaning[options.durability]}; mark: ${options.mark}`,
     limits: options.limits,
     env,
-    async view() {
-      const stat = await env.fs.stat(options.path);
-      if (stat === undefined) throw notFound(options.path, "there is nothing at");
-      if (stat.kind === "file") {
-        directory.path = dirname(options.path);
-        return loneView(basename(options.path), stat.bytes);
-      }
-      if (stat.kind !== "directory") throw notFound(options.path, "neither a directory nor a file is at");
-      return viewDirectory(env, options.path, await lockOwner(env, options.path));
-    },
-    read: (segment, from, to) => readRange(env.fs, join(directory.path, segment), from, to),
+    view: () => look("ask"),
+    read: (segment, from, to) => readRange(env.fs, join(place.directory, segment), from, to),
     async quarantine(target, files) {
       await env.fs.makeDir(target);
       for (const [name, content] of files) {
@@ -101,8 +107,10 @@ export function fileBackend(input: FileStoreOptions, env: Env): Backend {
       }
       await syncAncestors(env.fs, target);
     },
-    claim: (purpose): Promise<Claim> =>
-      claimFiles(env, directory.path, options, purpose, () => viewDirectory(env, directory.path, undefined)),
+    async claim(purpose): Promise<Claim> {
+      await locate();
+      return claimFiles(env, place.directory, options, purpose, () => look("none"));
+    },
   };
 }
 

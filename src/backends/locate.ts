@@ -26,6 +26,7 @@ export async function* readLocated(
     let last = first;
     for (let next = locations[last + 1]; next !== undefined; next = locations[last + 1]) {
       if (next.segment !== start.segment || next.offset + next.length - start.offset > WINDOW_BYTES) break;
+      if (next.offset < (locations[last] as Location).offset) break; // in the order of seqs, not always that of the log
       last += 1;
     }
     const end = locations[last] as Location;

@@ -2,6 +2,7 @@
 // leftover of an unfinished write is left as it is, under a closed name, and writing goes on in a new segment.
 import { basename } from "node:path";
 import { isPapyraError, PapyraError } from "../errors.ts";
+import { normalise } from "../log/ranges.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import type { Backend, Claim, StoreIdentity, StoreView } from "./backend.ts";
 import { type CheckedLog, checkLog } from "./check.ts";
@@ -98,10 +99,18 @@ async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: L
   const { seed, line } = seedFor(view, log);
   const { tail } = checked;
   // `nextSeq` may lie further on than the last seq that is known: what may have been acknowledged is never used again.
-  const { lastSeq, nextSeq, missingSeqs } = checked.account;
+  const { lastSeq, nextSeq, missingSeqs, absentSeqs } = checked.account;
   if (tail?.clean === true) await claim.resume(log, tail.bytes, lastSeq);
   else await claim.startSegment(log, line, tail?.firstSeq ?? nextSeq, lastSeq);
-  return { seq: nextSeq - 1, acknowledged: lastSeq, timestampMs: lastTimestampMs(checked), seed, missing: missingSeqs };
+  const skipped = nextSeq > lastSeq + 1 ? [{ from: lastSeq + 1, to: nextSeq - 1 }] : [];
+  return {
+    seq: nextSeq - 1,
+    acknowledged: lastSeq,
+    timestampMs: lastTimestampMs(checked),
+    seed,
+    missing: [...missingSeqs, ...skipped],
+    absent: normalise([...absentSeqs, ...skipped]),
+  };
 }
 
 function lastTimestampMs(checked: CheckedLog): number {

@@ -3,7 +3,7 @@
 import { ensureError, PapyraError } from "../errors.ts";
 import type { SeqRange } from "../log/anomaly.ts";
 import { encodeFields, encodeIdentity, encodeLine, seedOf } from "../log/codec.ts";
-import type { LogName, LogRecord, NewRecord } from "../log/record.ts";
+import { KIND_OF_LOG, type LogName, type LogRecord, type NewRecord } from "../log/record.ts";
 import type { AppendedAt, Backend, Claim, StoreIdentity, StoreView } from "./backend.ts";
 import { identityOf, readRecords } from "./check.ts";
 import { type Location, readLocated } from "./locate.ts";
@@ -30,6 +30,13 @@ export interface StoreStats {
   readonly failure: Error | undefined;
 }
 
+/** Which records of a log to read. */
+export interface ReadOptions {
+  readonly from?: number;
+  readonly to?: number;
+  readonly tolerateMissing?: boolean;
+}
+
 /** The one writer of a store, open. */
 export interface Store {
   readonly backend: Backend;
@@ -42,11 +49,11 @@ export interface Store {
   append(log: LogName, records: readonly NewRecord[], options?: { readonly signal?: AbortSignal }): Promise<Appended>;
   /** Best effort: never waits, never throws; false, and counted, when the record is given up. */
   offer(log: LogName, record: NewRecord): boolean;
-  /** Durable records with seqs in `[from, to]`, in order. Rejects with LOG_DAMAGED where a record is missing. */
-  read(
-    log: LogName,
-    options?: { readonly from?: number; readonly to?: number },
-  ): AsyncIterable<LogRecord & { readonly at: Location }>;
+  /**
+   * Durable records with seqs in `[from, to]`, in order. Rejects with LOG_DAMAGED where a record is missing, unless
+   * `tolerateMissing` says that the caller judges by what is there.
+   */
+  read(log: LogName, options?: ReadOptions): AsyncIterable<LogRecord & { readonly at: Location }>;
   /** The records at these places, which must be in the order of the log. Each is verified again: LOG_DAMAGED. */
   readAt(log: LogName, locations: readonly Location[]): AsyncIterable<LogRecord>;
   /** Seqs that are missing without an explanation since before the store was opened. */
@@ -69,6 +76,14 @@ export interface LogState {
   timestampMs: number;
   readonly seed: number;
   readonly missing: readonly SeqRange[];
+  /** Seqs that were not there when the store was opened, accounted for or not. */
+  readonly absent: readonly SeqRange[];
+}
+
+interface Waiting {
+  readonly pending: Pending;
+  /** Stops listening to the caller's signal. */
+  readonly leave: () => void;
 }
 
 interface Pending {
@@ -92,7 +107,12 @@ export class StoreWriter implements Store {
   #queue: Pending[] = [];
   #queuedRecords = 0;
   #queuedBytes = 0;
-  #waiting: (() => void)[] = [];
+  /** Appends that found the queue full, in the order in which they came. */
+  #waiting: Waiting[] = [];
+  /** Who flushes waits until so many records were settled. */
+  #flushing: { readonly upTo: number; resolve(): void; reject(error: Error): void }[] = [];
+  #acceptedRecords = 0;
+  #settledRecords = 0;
   #running: Promise<void> | undefined;
   #failure: Error | undefined;
   #closed: Promise<void> | undefined;
@@ -125,15 +145,13 @@ export class StoreWriter implements Store {
         },
       );
     }
-    while (this.#failure === undefined && this.#closed === undefined && !this.#hasRoom(encoded.length, bytes)) {
-      options.signal?.throwIfAborted();
-      await this.#room(options.signal);
-    }
     options.signal?.throwIfAborted();
     this.#assertOpen();
-    return new Promise<Appended>((resolve, reject) =>
-      this.#enqueue({ log, records: encoded, bytes, timestampMs: this.#nowMs(), resolve, reject }),
-    );
+    return new Promise<Appended>((resolve, reject) => {
+      const pending = { log, records: encoded, bytes, timestampMs: this.#nowMs(), resolve, reject };
+      if (this.#hasRoom(encoded.length, bytes)) this.#enqueue(pending);
+      else this.#wait(pending, options.signal);
+    });
   }
 
   offer(log: LogName, record: NewRecord): boolean {
@@ -164,10 +182,7 @@ export class StoreWriter implements Store {
     return true;
   }
 
-  async *read(
-    log: LogName,
-    options: { readonly from?: number; readonly to?: number } = {},
-  ): AsyncGenerator<LogRecord & { readonly at: Location }> {
+  async *read(log: LogName, options: ReadOptions = {}): AsyncGenerator<LogRecord & { readonly at: Location }> {
     const state = this.#logs[log];
     const to = Math.min(options.to ?? Number.MAX_SAFE_INTEGER, state.acknowledged);
     const view = await this.backend.view();
@@ -175,6 +190,8 @@ export class StoreWriter implements Store {
       from: options.from ?? 1,
       to,
       missing: state.missing,
+      absent: state.absent,
+      tolerateMissing: options.tolerateMissing === true,
     })) {
       const { record, segment, offset, length } = located;
       yield Object.assign(record, { at: { segment, offset, length } });
@@ -194,9 +211,12 @@ export class StoreWriter implements Store {
   }
 
   async flush(): Promise<void> {
-    while (this.#running !== undefined) await this.#running;
     if (this.#failure !== undefined) throw this.#poisoned();
-    if (this.#closed === undefined) await this.#claim.sync();
+    if (this.#closed !== undefined) return this.#closed;
+    return new Promise<void>((resolve, reject) => {
+      this.#flushing.push({ upTo: this.#acceptedRecords, resolve, reject });
+      this.#start();
+    });
   }
 
   stats(): StoreStats {
@@ -217,8 +237,8 @@ export class StoreWriter implements Store {
 
   async #close(): Promise<void> {
     await Promise.resolve(); // `#closed` is set: nobody new gets in
+    this.#refuseWaiting();
     while (this.#running !== undefined) await this.#running;
-    this.#wakeAll();
     await this.#claim.release();
   }
 
@@ -228,6 +248,7 @@ export class StoreWriter implements Store {
 
   #encode(record: NewRecord): { kind: string; fields: string; bytes: number } {
     const { kind, ...rest } = record;
+    assertEnvelope(kind, rest);
     const fields = encodeFields(rest);
     const bytes = Buffer.byteLength(fields) + ENVELOPE_BYTES;
     const { lineBytesMax } = this.backend.limits;
@@ -244,38 +265,54 @@ export class StoreWriter implements Store {
     return { kind, fields, bytes };
   }
 
+  /** Nobody overtakes an append that waits. */
   #hasRoom(records: number, bytes: number): boolean {
+    return this.#waiting.length === 0 && this.#fits(records, bytes);
+  }
+
+  #fits(records: number, bytes: number): boolean {
     const { queueRecordsMax, queueBytesMax } = this.backend.limits;
     if (this.#queuedRecords === 0) return true;
     return this.#queuedRecords + records <= queueRecordsMax && this.#queuedBytes + bytes <= queueBytesMax;
   }
 
-  /** Resolves when something was taken from the queue, or rejects when the caller gives up. */
-  #room(signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const woken = (): void => {
-        signal?.removeEventListener("abort", aborted);
-        resolve();
-      };
-      const aborted = (): void => {
-        this.#waiting = this.#waiting.filter((waiter) => waiter !== woken);
-        reject(ensureError(signal?.reason));
-      };
-      signal?.addEventListener("abort", aborted, { once: true });
-      this.#waiting.push(woken);
-    });
+  #wait(pending: Pending, signal: AbortSignal | undefined): void {
+    const aborted = (): void => {
+      this.#waiting = this.#waiting.filter((waiter) => waiter.pending !== pending);
+      pending.reject(signal?.reason as Error); // whatever the caller gave as the reason
+      this.#admit(); // who is behind may be smaller
+    };
+    signal?.addEventListener("abort", aborted, { once: true });
+    this.#waiting.push({ pending, leave: () => signal?.removeEventListener("abort", aborted) });
   }
 
-  #wakeAll(): void {
+  /** Lets in who waits, in order, as far as there is room. */
+  #admit(): void {
+    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+      if (!this.#fits(next.pending.records.length, next.pending.bytes)) return;
+      this.#waiting.shift();
+      next.leave();
+      this.#enqueue(next.pending);
+    }
+  }
+
+  /** Nothing that waits will be written any more: the store is closed or has failed. */
+  #refuseWaiting(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const wake of waiting) wake();
+    for (const { pending, leave } of waiting) {
+      leave();
+      pending.reject(this.#failure === undefined ? this.#closedError() : this.#poisoned());
+    }
   }
 
   #assertOpen(): void {
     if (this.#failure !== undefined) throw this.#poisoned();
-    if (this.#closed !== undefined)
-      throw new PapyraError("STORE_CLOSED", `the store ${this.backend.location} is closed; nothing was written`);
+    if (this.#closed !== undefined) throw this.#closedError();
+  }
+
+  #closedError(): PapyraError {
+    return new PapyraError("STORE_CLOSED", `the store ${this.backend.location} is closed; nothing was written`);
   }
 
   #poisoned(): PapyraError {
@@ -293,21 +330,46 @@ export class StoreWriter implements Store {
     this.#queue.push(pending);
     this.#queuedRecords += pending.records.length;
     this.#queuedBytes += pending.bytes;
+    this.#acceptedRecords += pending.records.length;
+    this.#start();
+  }
+
+  #start(): void {
     // In a microtask of its own: whoever was acknowledged together has the chance to ask again together.
     this.#running ??= Promise.resolve().then(() => this.#run());
   }
 
   async #run(): Promise<void> {
-    while (this.#queue.length > 0 && this.#failure === undefined) await this.#commit(this.#takeBatch());
+    for (;;) {
+      await this.#answerFlushes();
+      if (this.#queue.length === 0 || this.#failure !== undefined) break;
+      await this.#commit(this.#takeBatch());
+    }
     if (this.#failure !== undefined) {
       const rest = this.#queue;
       this.#queue = [];
       this.#queuedRecords = 0;
       this.#queuedBytes = 0;
       for (const pending of rest) pending.reject(this.#poisoned());
+      this.#refuseWaiting();
     }
     this.#running = undefined;
-    this.#wakeAll();
+  }
+
+  /** Between batches, so that a flush ends although appends keep coming, and no sync overlaps a write. */
+  async #answerFlushes(): Promise<void> {
+    const due = this.#flushing.filter(({ upTo }) => upTo <= this.#settledRecords || this.#failure !== undefined);
+    if (due.length === 0) return;
+    this.#flushing = this.#flushing.filter((flush) => !due.includes(flush));
+    try {
+      if (this.#failure === undefined) await this.#claim.sync();
+    } catch (error) {
+      this.#failure ??= ensureError(error);
+    }
+    for (const flush of due) {
+      if (this.#failure === undefined) flush.resolve();
+      else flush.reject(this.#poisoned());
+    }
   }
 
   #takeBatch(): Pending[] {
@@ -346,8 +408,9 @@ export class StoreWriter implements Store {
     for (const pending of batch) {
       this.#queuedRecords -= pending.records.length;
       this.#queuedBytes -= pending.bytes;
+      this.#settledRecords += pending.records.length;
     }
-    this.#wakeAll();
+    if (this.#failure === undefined) this.#admit();
   }
 
   /** Numbers, stamps and encodes a batch, log by log. The first line of each log states what was durable before it. */
@@ -403,6 +466,19 @@ interface ComposedPart {
 }
 
 function ignore(): void {}
+
+const KINDS: ReadonlySet<string> = new Set([...Object.values(KIND_OF_LOG), "gap"]);
+/** Given by the store alone; a second one in the same line would win when it is read. */
+const RESERVED = ["seq", "durable", "timestamp", "crc"];
+
+/** Callers without types could otherwise write lines that verify and lie about themselves. */
+function assertEnvelope(kind: string, fields: object): void {
+  if (!KINDS.has(kind))
+    throw new PapyraError("RECORD_INVALID", `kind is ${JSON.stringify(kind)}, which is no kind of record`);
+  const reserved = RESERVED.find((name) => name in fields);
+  if (reserved !== undefined)
+    throw new PapyraError("RECORD_INVALID", `${reserved} is given by the store, not by the record`);
+}
 
 /** The starting value of a log's checksums in a store, and the identity line itself. */
 export function seedFor(view: StoreView, log: LogName): { seed: number; line: Buffer } {

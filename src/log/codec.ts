@@ -174,6 +174,7 @@ function assertStorable(value: unknown, path: string, ancestors: Ancestors): voi
   }
   const here = { value, up: ancestors, depth: (ancestors?.depth ?? 0) + 1 };
   if (Array.isArray(value)) {
+    if (Object.getPrototypeOf(value) !== Array.prototype) throw notStorable(path, "an instance of a class of arrays");
     if (Object.keys(value).length !== value.length) throw notStorable(path, "an array with holes or extra members");
     for (let i = 0; i < value.length; i++) assertStorable(value[i], `${path}[${i}]`, here);
     return;

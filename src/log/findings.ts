@@ -37,6 +37,8 @@ export interface LogAccount {
   readonly missing: number;
   /** Seqs that nothing accounts for. */
   readonly missingSeqs: readonly SeqRange[];
+  /** Seqs that are not there, whether or not something accounts for them. */
+  readonly absentSeqs: readonly SeqRange[];
   readonly unchecked: number;
   /** The seq that the next record gets: greater than any that may ever have been acknowledged. */
   readonly nextSeq: number;

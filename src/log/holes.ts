@@ -55,6 +55,11 @@ export class Holes {
     return missing;
   }
 
+  /** Every seq that is absent, whatever accounts for it; `behind` is absent behind the last line. */
+  absent(behind: SeqRange): SeqRange[] {
+    return normalise([...this.#holes, behind]);
+  }
+
   /** What nothing accounts for of a range behind the last line. */
   missingOf(range: SeqRange): SeqRange[] {
     return range.from > range.to ? [] : subtract([range], this.#accounted());
@@ -62,7 +67,7 @@ export class Holes {
 
   /** How many absent seqs gap records account for, by reason; each is counted once, even if two records name it. */
   accountOf(behind: SeqRange): Record<GapReason, number> {
-    let absent = normalise([...this.#holes, behind]);
+    let absent = this.absent(behind);
     const counts: Record<GapReason, number> = { compacted: 0, quarantined: 0, lost: 0 };
     for (const reason of ["compacted", "quarantined", "lost"] as const) {
       const named = normalise(this.#gaps.filter((gap) => gap.reason === reason).map((gap) => gap.range));

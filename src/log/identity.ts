@@ -58,7 +58,8 @@ export function judgeHead(
   ) {
     return { type: "foreign", identity: ownIdentity };
   }
-  for (const other of others) {
+  // The store's other logs may explain the lines; so may the very identity that the first line means, spelt as we spell it.
+  for (const other of ownIdentity === undefined ? others : [ownIdentity, ...others]) {
     const candidate = Buffer.from(encodeIdentity(other));
     if (samples.some((sample) => verifies(seedOf(candidate), head, ...sample))) {
       if (other.log === log || log === undefined) return { type: "damaged", line: candidate, bytes };
@@ -86,7 +87,8 @@ function sampleLines(head: Buffer, from: number): [start: number, end: number][]
   for (let start = from; samples.length < SAMPLE_LINES; ) {
     const end = head.indexOf(0x0a, start);
     if (end < 0) break;
-    if (end > start) samples.push([start, end]);
+    const content = head[end - 1] === 0x0d ? end - 1 : end; // a copy in which each line break became two bytes
+    if (content > start) samples.push([start, content]);
     start = end + 1;
   }
   return samples;

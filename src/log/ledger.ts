@@ -3,7 +3,7 @@
 import type { AnomalyKind, SeqRange } from "./anomaly.ts";
 import { type Draft, Findings, type LogAccount, type Reach, type Repair, spanOf } from "./findings.ts";
 import { type Hole, Holes } from "./holes.ts";
-import type { Control, Damage, Entry, Gap, Run } from "./lines.ts";
+import type { Control, Damage, Entry, Gap, Run, Unchecked } from "./lines.ts";
 import { countOf } from "./ranges.ts";
 import type { LogName } from "./record.ts";
 
@@ -84,6 +84,7 @@ export class LogLedger {
         break;
       case "unchecked":
         this.#unchecked += entry.count;
+        if (entry.unterminated) this.#addUnterminated(entry, undefined);
         break;
       case "control":
         if (entry.unterminated) this.#addUnterminated(entry, undefined);
@@ -111,6 +112,7 @@ export class LogLedger {
       ...this.#holes.accountOf(behind),
       missing: countOf(missingSeqs),
       missingSeqs,
+      absentSeqs: this.#holes.absent(behind).map(({ from, to }) => ({ from, to })),
       unchecked: this.#unchecked,
       nextSeq: Math.max(lastSeq, this.#maxSeq + guess) + 1,
       endVouched: reach?.exact === true || (reach !== undefined && reach.seq >= this.#maxSeq),
@@ -173,9 +175,10 @@ export class LogLedger {
   }
 
   /** A whole line without its line break; what follows it, if anything does, was taken for a line of its own. */
-  #addUnterminated(entry: Run | Gap | Control, seq: number | undefined): void {
+  #addUnterminated(entry: Run | Gap | Control | Unchecked, seq: number | undefined): void {
     const at = entry.offset + entry.bytes.length;
-    const what = seq === undefined ? "the seal" : `the record of seq ${seq}`;
+    const what =
+      seq !== undefined ? `the record of seq ${seq}` : entry.type === "control" ? "the seal" : "the last line";
     const draft = this.#draft("malformed-line", at, 0, `${what} is whole, but its line break is missing`, {
       type: "terminate",
     });

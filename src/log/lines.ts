@@ -56,6 +56,8 @@ export interface Unchecked {
   readonly offset: number;
   readonly bytes: Buffer;
   readonly count: number;
+  /** As for a run. An object that is closed cannot be the beginning of a longer one. */
+  readonly unterminated: boolean;
 }
 
 export type Entry = Run | Gap | Control | Damage | Unchecked;
@@ -116,9 +118,10 @@ export class LineScanner {
     }
     const rest = this.#release(Buffer.alloc(0));
     if (rest.length === 0) return;
-    if (this.#seed === undefined)
-      yield this.#damage(rest.length, 0, "malformed-line", "the last line has no line break");
-    else yield* this.#salvage(rest, this.#seed);
+    if (this.#seed !== undefined) yield* this.#salvage(rest, this.#seed);
+    else if (parseObject(rest) !== undefined) {
+      yield { type: "unchecked", offset: this.#offset, bytes: rest, count: 1, unterminated: true };
+    } else yield this.#damage(rest.length, 0, "malformed-line", "the last line has no line break");
   }
 
   #hold(rest: Buffer): void {
@@ -247,7 +250,13 @@ export class LineScanner {
     const take = (end: number): Unchecked => {
       const offset = this.#offset;
       this.#offset += end - runStart;
-      const run: Unchecked = { type: "unchecked", offset, bytes: bytes.subarray(runStart, end), count };
+      const run: Unchecked = {
+        type: "unchecked",
+        offset,
+        bytes: bytes.subarray(runStart, end),
+        count,
+        unterminated: false,
+      };
       count = 0;
       return run;
     };

@@ -37,6 +37,8 @@ export interface Mark {
   readonly file: string;
   /** Null where nothing is known of a log. */
   readonly logs: Readonly<Record<LogName, LogMark | null>>;
+  /** The other slot is damaged and may have been the newer one. Said by the reader, never written. */
+  readonly stale?: boolean;
 }
 
 /** The bytes of a slot: one JSON line with a checksum, filled up with spaces. */
@@ -52,11 +54,28 @@ export function encodeMark(mark: Mark): Buffer {
 /** The newer of the two slots that are whole, or undefined. */
 export function decodeMark(bytes: Uint8Array): Mark | undefined {
   let newest: Mark | undefined;
-  for (let slot = 0; slot < 2; slot++) {
-    const mark = decodeSlot(Buffer.from(bytes.subarray(slot * MARK_SLOT_BYTES, (slot + 1) * MARK_SLOT_BYTES)));
+  for (const slot of slotsOf(bytes)) {
+    const mark = decodeSlot(slot);
     if (mark !== undefined && (newest === undefined || mark.count > newest.count)) newest = mark;
   }
   return newest;
+}
+
+/** Whether the slot that is not `newest` is damaged and may have held a newer mark: then `newest` is not exact. */
+export function mayLag(bytes: Uint8Array, newest: Mark): boolean {
+  return slotsOf(bytes).some((slot) => {
+    if (decodeSlot(slot) !== undefined) return false;
+    if (slot.length === MARK_SLOT_BYTES && slot.every((byte) => byte === 0x20)) return false; // never written
+    const stated = /"count":(\d+),/.exec(slot.toString("latin1"));
+    if (stated === null || Number(stated[1]) !== newest.count - 1) return true;
+    // A flipped bit can make the older count out of the newer one (3 and 1 differ in one): its checksum tells.
+    const newer = slot.toString("latin1").replace(stated[0], `"count":${newest.count + 1},`);
+    return decodeSlot(Buffer.from(newer, "latin1")) !== undefined;
+  });
+}
+
+function slotsOf(bytes: Uint8Array): Buffer[] {
+  return [0, 1].map((slot) => Buffer.from(bytes.subarray(slot * MARK_SLOT_BYTES, (slot + 1) * MARK_SLOT_BYTES)));
 }
 
 function decodeSlot(slot: Buffer): Mark | undefined {
@@ -89,7 +108,9 @@ export function speaksFor(mark: Mark, file: { id: string; changedMs: number }, b
 export function reachOf(mark: Mark, log: LogName, bootId: string): Reach | undefined {
   const known = mark.logs[log];
   if (known === null) return undefined;
-  return sameBoot(known, bootId) ? { seq: known.written, exact: true } : { seq: known.durable, exact: mark.mode === "exact" };
+  return sameBoot(known, bootId)
+    ? { seq: known.written, exact: mark.stale !== true }
+    : { seq: known.durable, exact: mark.mode === "exact" && mark.stale !== true };
 }
 
 function sameBoot(mark: { readonly boot: string }, bootId: string): boolean {

@@ -63,6 +63,8 @@ export interface SnapshotRecord extends RecordBase {
   readonly journal_seq: number;
   /** SHA-256 over the canonical JSON of the state. */
   readonly digest: string;
+  /** Version of the state's shape; 1 when it is left out. */
+  readonly version?: number;
   readonly payload: unknown;
 }
 

@@ -57,7 +57,8 @@ export async function planRepair(
   options: { readonly quarantine: boolean; readonly by: string; readonly nowMs: number },
 ): Promise<LogPlan> {
   const edits = new Map<string, Edit[]>();
-  const edit = (segment: string, change: Edit): void => void edits.set(segment, [...(edits.get(segment) ?? []), change]);
+  const edit = (segment: string, change: Edit): void =>
+    void edits.set(segment, [...(edits.get(segment) ?? []), change]);
   const removed: RemovedBytes[] = [];
   const untouched: Finding[] = [];
   const empty = Buffer.alloc(0);
@@ -76,12 +77,18 @@ export async function planRepair(
         edit(file, { offset, remove: 0, insert: Buffer.from("\n"), rank: 0 });
         break;
       case "move":
-        edit(repair.toFile, { offset: repair.toOffset, remove: 0, insert: await readBytes(backend, file, offset, length), rank: repair.seq });
+        edit(repair.toFile, {
+          offset: repair.toOffset,
+          remove: 0,
+          insert: await readBytes(backend, file, offset, length),
+          rank: repair.seq,
+        });
         // Into another segment it is copied now; here it is then a duplicate, which the next round takes out.
         if (repair.toFile === file) edit(file, { offset, remove: length, insert: empty, rank: 0 });
         break;
       case "none":
-        if (finding.seqs === undefined || finding.kind === "unreadable" || finding.kind === "foreign-line") untouched.push(finding);
+        if (finding.seqs === undefined || finding.kind === "unreadable" || finding.kind === "foreign-line")
+          untouched.push(finding);
         break;
     }
   }
@@ -90,7 +97,12 @@ export async function planRepair(
   if (log !== undefined && gaps.length > 0) {
     const active = checked.segments.find((segment) => segment.active);
     const lines = gapLines(view, log, checked, gaps, options);
-    edit(active?.name ?? activeName(log), { offset: active?.bytes ?? 0, remove: 0, insert: lines, rank: Number.MAX_SAFE_INTEGER });
+    edit(active?.name ?? activeName(log), {
+      offset: active?.bytes ?? 0,
+      remove: 0,
+      insert: lines,
+      rank: Number.MAX_SAFE_INTEGER,
+    });
   }
   return {
     log,
@@ -140,7 +152,9 @@ function gapLines(
   const seed = seedOf(encodeIdentity(identity));
   const timestampMs = Math.max(options.nowMs, Math.round((checked.last?.timestamp ?? 0) * 1000));
   let seq = checked.account.nextSeq;
-  const lines = gaps.map((gap) => encodeLine(seed, seq++, undefined, "gap", timestampMs, encodeFields({ ...gap, by: options.by })));
+  const lines = gaps.map((gap) =>
+    encodeLine(seed, seq++, undefined, "gap", timestampMs, encodeFields({ ...gap, by: options.by })),
+  );
   return Buffer.from(lines.join(""));
 }
 

@@ -2,7 +2,7 @@
 // is gone. Never runs by itself; a second run finds nothing to do; a crash at any step leaves each segment as it was or
 // as it shall be, and the next run goes on.
 import { createHash } from "node:crypto";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Backend, Claim, StoreView } from "../backends/backend.ts";
 import { checkLog } from "../backends/check.ts";
 import { PapyraError } from "../errors.ts";
@@ -54,7 +54,12 @@ export interface RecoverReport {
   /** At most 1,000; `actionCount` counts all. */
   readonly actions: readonly RecoverAction[];
   readonly actionCount: number;
-  readonly gaps: readonly { readonly log: LogName; readonly from: number; readonly to: number; readonly reason: string }[];
+  readonly gaps: readonly {
+    readonly log: LogName;
+    readonly from: number;
+    readonly to: number;
+    readonly reason: string;
+  }[];
   readonly after: ScanReport;
 }
 
@@ -134,16 +139,40 @@ class Recovery {
     let view = await this.#claim.view();
     const missing = view.findings.filter((finding) => finding.kind === "missing-segment");
     const concerned = missing.some((finding) => this.#options.log === undefined || finding.log === this.#options.log);
-    const storeFile = view.findings.some((finding) => finding.kind === "checksum-mismatch") && this.#options.log === undefined;
+    const storeFile =
+      view.findings.some((finding) => finding.kind === "checksum-mismatch") && this.#options.log === undefined;
     if (view.identity !== undefined && (concerned || storeFile)) {
       await this.#claim.create(view.identity);
-      for (const { file } of missing) this.#act("file created", { file, offset: 0, bytes: 0, kind: "missing-segment", seqs: undefined, acknowledged: "unknown" });
-      if (storeFile) this.#act("identity restored", { file: "papyra.json", offset: 0, bytes: 0, kind: "checksum-mismatch", seqs: undefined, acknowledged: "none" });
+      for (const { file } of missing)
+        this.#act("file created", {
+          file,
+          offset: 0,
+          bytes: 0,
+          kind: "missing-segment",
+          seqs: undefined,
+          acknowledged: "unknown",
+        });
+      if (storeFile)
+        this.#act("identity restored", {
+          file: "papyra.json",
+          offset: 0,
+          bytes: 0,
+          kind: "checksum-mismatch",
+          seqs: undefined,
+          acknowledged: "none",
+        });
       view = await this.#claim.view();
     }
     for (const log of logsToScan(view, this.#options.log)) await this.#log(log);
     for (const file of await this.#claim.tidy()) {
-      this.#act("temporary file removed", { file, offset: 0, bytes: 0, kind: "unexpected-file", seqs: undefined, acknowledged: "none" });
+      this.#act("temporary file removed", {
+        file,
+        offset: 0,
+        bytes: 0,
+        kind: "unexpected-file",
+        seqs: undefined,
+        acknowledged: "none",
+      });
     }
     if (view.identityRecorded || storeFile) await this.#claim.vouch(this.#lastSeqs);
   }
@@ -162,7 +191,8 @@ class Recovery {
         by: `recover ${this.#id}`,
         nowMs: this.#backend.env.clock.nowMs(),
       });
-      if (log !== undefined) this.#lastSeqs[log] = Math.max(checked.account.lastSeq, plan.gaps.length > 0 ? plan.lastSeq : 0);
+      if (log !== undefined)
+        this.#lastSeqs[log] = Math.max(checked.account.lastSeq, plan.gaps.length > 0 ? plan.lastSeq : 0);
       if (plan.segments.length === 0) return;
       if (this.#options.mode === "quarantine" && plan.removed.length > 0) await this.#keep(view, plan);
       for (const { segment, splices, removedBytes, insertedBytes } of plan.segments) {
@@ -173,11 +203,20 @@ class Recovery {
       }
       this.#note(checked.account.findings, plan);
     }
-    throw new PapyraError("INTERNAL", `recovery of ${log ?? "the log"} did not come to an end after ${ROUNDS_MAX} rounds`);
+    throw new PapyraError(
+      "INTERNAL",
+      `recovery of ${log ?? "the log"} did not come to an end after ${ROUNDS_MAX} rounds`,
+    );
   }
 
   #note(findings: readonly LogPlanFinding[], plan: LogPlan): void {
-    const words = { remove: "removed", move: "moved", terminate: "terminated", identity: "identity restored", none: undefined } as const;
+    const words = {
+      remove: "removed",
+      move: "moved",
+      terminate: "terminated",
+      identity: "identity restored",
+      none: undefined,
+    } as const;
     for (const { file, offset, length, kind, seqs, acknowledged, repair } of findings) {
       const what = words[repair.type];
       if (what !== undefined) this.#act(what, { file, offset, bytes: length, kind, seqs, acknowledged });
@@ -192,21 +231,31 @@ class Recovery {
 
   /** Keeps the bytes of each segment in one file, and what they were in another; both durable before anything goes. */
   async #keep(view: StoreView, plan: LogPlan): Promise<void> {
-    const root = this.#options.quarantineDir ?? join(this.#backend.location, QUARANTINE_DIR);
+    const lone = view.segments.some((segment) => segment.log === undefined);
+    const home = lone ? dirname(this.#backend.location) : this.#backend.location;
+    const root = this.#options.quarantineDir ?? join(home, QUARANTINE_DIR);
     this.#quarantine = join(root, this.#id);
     const bySegment = new Map<string, RemovedBytes[]>();
-    for (const removed of plan.removed) bySegment.set(removed.segment, [...(bySegment.get(removed.segment) ?? []), removed]);
+    for (const removed of plan.removed)
+      bySegment.set(removed.segment, [...(bySegment.get(removed.segment) ?? []), removed]);
     const files = new Map<string, AsyncIterable<Uint8Array>>();
     for (const [segment, all] of bySegment) {
       const name = this.#round === 0 ? segment : `${segment}.round${this.#round + 1}`;
       const entries: QuarantineEntry[] = [];
       files.set(`${name}.bytes`, this.#bytesOf(segment, all, entries));
-      files.set(`${name}.reasons.json`, reasons({ recovery: this.#id, store: view.identity?.store, lineage: view.identity?.lineage, segment }, entries));
+      files.set(
+        `${name}.reasons.json`,
+        reasons({ recovery: this.#id, store: view.identity?.store, lineage: view.identity?.lineage, segment }, entries),
+      );
     }
     await this.#backend.quarantine(this.#quarantine, files);
   }
 
-  async *#bytesOf(segment: string, all: readonly RemovedBytes[], entries: QuarantineEntry[]): AsyncGenerator<Uint8Array, void, undefined> {
+  async *#bytesOf(
+    segment: string,
+    all: readonly RemovedBytes[],
+    entries: QuarantineEntry[],
+  ): AsyncGenerator<Uint8Array, void, undefined> {
     let at = 0;
     for (const { finding } of all) {
       const { offset, length, kind, detail, seqs, acknowledged } = finding;
@@ -262,7 +311,9 @@ interface QuarantineEntry {
 }
 
 /** Written after the bytes, whose hashes it holds: the files are written in order. */
-async function* reasons(head: Record<string, unknown>, entries: readonly QuarantineEntry[]): AsyncGenerator<Uint8Array, void, undefined> {
+async function* reasons(
+  head: Record<string, unknown>,
+  entries: readonly QuarantineEntry[],
+): AsyncGenerator<Uint8Array, void, undefined> {
   yield Buffer.from(`${JSON.stringify({ ...head, entries }, undefined, 2)}\n`);
 }
-

@@ -65,7 +65,9 @@ export async function scan(backend: Backend, options: ScanOptions = {}): Promise
 export async function scanView(backend: Backend, view: StoreView, options: ScanOptions): Promise<ScanReport> {
   const logs = logsToScan(view, options.log);
   const anomaliesMax = options.anomaliesMax ?? 1000;
-  const total = view.segments.filter((segment) => logs.includes(segment.log)).reduce((sum, segment) => sum + segment.bytes, 0);
+  const total = view.segments
+    .filter((segment) => logs.includes(segment.log))
+    .reduce((sum, segment) => sum + segment.bytes, 0);
   let done = 0;
   const onProgress =
     options.onProgress === undefined
@@ -76,7 +78,14 @@ export async function scanView(backend: Backend, view: StoreView, options: ScanO
         };
   const checked: CheckedLog[] = [];
   for (const log of logs) {
-    checked.push(await checkLog(backend, view, log, { live: view.writer !== undefined, findingsMax: anomaliesMax, signal: options.signal, onProgress }));
+    checked.push(
+      await checkLog(backend, view, log, {
+        live: view.writer !== undefined,
+        findingsMax: anomaliesMax,
+        signal: options.signal,
+        onProgress,
+      }),
+    );
   }
   return report(backend, view, options.log, checked, anomaliesMax);
 }

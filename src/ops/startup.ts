@@ -40,6 +40,10 @@ export async function startupCheck(backend: Backend, options: StartupOptions = {
     return { ok: true, mode, verdict: "not checked", scan: undefined, recovery: undefined };
   }
   const found = await scan(backend, { signal, onProgress });
+  const unwritable = whyUnwritable(found);
+  if (unwritable !== undefined && mode !== "scan_only") {
+    return { ok: false, mode, verdict: `refused: ${unwritable}; ${found.verdict}`, scan: found, recovery: undefined };
+  }
   if (found.startable || mode === "scan_only") {
     const harmless = found.ok || !found.startable ? "" : " (harmless: no reason not to start)";
     return { ok: true, mode, verdict: `${found.verdict}${harmless}`, scan: found, recovery: undefined };
@@ -56,6 +60,12 @@ export async function startupCheck(backend: Backend, options: StartupOptions = {
   return { ok: recovery.ok, mode, verdict: recovery.verdict, scan: found, recovery };
 }
 
+/** Lines without checksums are sound for reading; opening them for writing is refused, whatever a scan says. */
+function whyUnwritable(found: ScanReport): string | undefined {
+  if (found.store !== undefined || found.logs.every((log) => log.unchecked === 0)) return undefined;
+  return "the lines have no checksums (written by the Python Papyra or by hand) and Papyra never appends to them";
+}
+
 /** The same for a system that may begin with a new store: nothing there is fine. Rejects with STARTUP_REFUSED, RECOVERY_INCOMPLETE. */
 export async function assertStartable(backend: Backend, options: StartupOptions): Promise<StartupReport> {
   let report: StartupReport;
@@ -63,12 +73,22 @@ export async function assertStartable(backend: Backend, options: StartupOptions)
     report = await startupCheck(backend, options);
   } catch (error) {
     if (!isPapyraError(error, "STORE_NOT_FOUND")) throw error;
-    return { ok: true, mode: options.mode ?? "fail_on_anomaly", verdict: "a new store", scan: undefined, recovery: undefined };
+    return {
+      ok: true,
+      mode: options.mode ?? "fail_on_anomaly",
+      verdict: "a new store",
+      scan: undefined,
+      recovery: undefined,
+    };
   }
   if (report.ok) return report;
   const at = `--path ${backend.location}`;
-  throw new PapyraError(report.mode === "recover" ? "RECOVERY_INCOMPLETE" : "STARTUP_REFUSED", `the store ${backend.location}: ${report.verdict}`, {
-    hint: `run: papyra persistence scan ${at}, then papyra persistence recover ${at} --mode quarantine --quarantine-dir ./quarantine`,
-    details: { report },
-  });
+  throw new PapyraError(
+    report.mode === "recover" ? "RECOVERY_INCOMPLETE" : "STARTUP_REFUSED",
+    `the store ${backend.location}: ${report.verdict}`,
+    {
+      hint: `run: papyra persistence scan ${at}, then papyra persistence recover ${at} --mode quarantine --quarantine-dir ./quarantine`,
+      details: { report },
+    },
+  );
 }

@@ -35,7 +35,10 @@ function acknowledged(anomalies: readonly Anomaly[], anomalyCount: number): stri
   if (lost.length > 0) {
     const where = lost
       .slice(0, 3)
-      .map(({ log, lostSeqs }) => `${log} seq ${lostSeqs?.from}${lostSeqs?.from === lostSeqs?.to ? "" : `-${lostSeqs?.to}`}`);
+      .map(
+        ({ log, lostSeqs }) =>
+          `${log} seq ${lostSeqs?.from}${lostSeqs?.from === lostSeqs?.to ? "" : `-${lostSeqs?.to}`}`,
+      );
     return `acknowledged records are damaged or missing: ${where.join(", ")}${lost.length > 3 ? ", ..." : ""}`;
   }
   if (anomalyCount > anomalies.length || anomalies.some((anomaly) => anomaly.acknowledged === "unknown")) {

@@ -1,0 +1,32 @@
+// What is told of a failure: to whoever asked, to the parent, and to those who watch.
+import { PapyraError } from "../errors.ts";
+import type { CellHost } from "./cell-host.ts";
+import { errorText } from "./caught.ts";
+import type { Envelope } from "./context.ts";
+import type { FailurePhase } from "./events.ts";
+
+/** What failed, where, and what comes of it. */
+export interface Crash {
+  readonly error: Error;
+  readonly phase: FailurePhase;
+  readonly decision: string;
+  /** The message that was in hand. */
+  readonly envelope?: Envelope | undefined;
+}
+
+/** The failure of an actor, as others see it. */
+export function failureOf(address: string, error: Error, cause: unknown): PapyraError {
+  return new PapyraError("ACTOR_FAILED", `${address} failed: ${errorText(error)}`, { cause, details: { address } });
+}
+
+/** Counts a failure and tells of it. */
+export function publishCrash(
+  host: Pick<CellHost, "counters" | "idOf" | "publish">,
+  address: string,
+  crash: Crash,
+): void {
+  const { error, phase, decision, envelope } = crash;
+  const message = envelope && { messageId: host.idOf(envelope.id), correlationId: host.idOf(envelope.chain) };
+  host.counters.failures += 1;
+  host.publish({ type: "ActorCrashed", address, error, phase, decision, message });
+}

@@ -1,0 +1,161 @@
+// The journal and the snapshots of an open store, as persistent actors use them: an actor's own records and no others, and
+// appends that are known at once. What is found where is a cache in memory; the logs are the truth.
+import type { Location } from "../backends/locate.ts";
+import type { Store } from "../backends/store.ts";
+import { ensureError, isPapyraError, PapyraError } from "../errors.ts";
+import type { JournalRecord, NewRecord, SnapshotRecord } from "../log/record.ts";
+import type { Position } from "./history.ts";
+import { type BuiltIndex, buildIndex, type IndexedRecord } from "./record-index.ts";
+import { RecordReader, type Sink } from "./record-reader.ts";
+
+/** A journal record before the store gives it a seq and a time. */
+export type NewJournalRecord = Extract<NewRecord, { readonly kind: "journal" }>;
+/** The same for a snapshot. */
+export type NewSnapshotRecord = Extract<NewRecord, { readonly kind: "snapshot" }>;
+
+/** What is counted in a journal, from the start of the system. */
+export interface JournalCounters {
+  eventsCommitted: number;
+  recoveries: number;
+  /** Events that were read and applied by recoveries. */
+  eventsReplayed: number;
+  snapshotsTaken: number;
+  /** Snapshots that could not be taken: best effort, the events are what counts. */
+  snapshotsFailed: number;
+  /** Snapshots that could not be used: broken, ahead of their journal, of another state version. */
+  snapshotsIgnored: number;
+  /** Revisions that recoveries went on without, because `historyGaps` accepts it. */
+  revisionsAccepted: number;
+}
+
+/** Both indexes, and how often they have been made. */
+export interface Indexes {
+  readonly journal: BuiltIndex;
+  readonly snapshots: BuiltIndex;
+  readonly generation: number;
+}
+
+/** The journal and the snapshots of one store. */
+export class Journal {
+  readonly counters: JournalCounters = {
+    eventsCommitted: 0,
+    recoveries: 0,
+    eventsReplayed: 0,
+    snapshotsTaken: 0,
+    snapshotsFailed: 0,
+    snapshotsIgnored: 0,
+    revisionsAccepted: 0,
+  };
+  readonly store: Store;
+  readonly #events: RecordReader<JournalRecord>;
+  readonly #snapshots: RecordReader<SnapshotRecord>;
+  #indexes: Indexes | undefined;
+  #building: Promise<Indexes> | undefined;
+  #generation = 0;
+  /** What was appended while the indexes are being made. */
+  #meanwhile: { readonly log: "journal" | "snapshots"; readonly record: IndexedRecord }[] = [];
+
+  constructor(store: Store) {
+    this.store = store;
+    this.#events = new RecordReader(store, "journal");
+    this.#snapshots = new RecordReader(store, "snapshots");
+  }
+
+  /**
+   * Calls `read` with the indexes. If it finds that they are not true (any longer), they are made again and it is called
+   * once more: a segment may have been sealed, repaired or compacted meanwhile, or damaged.
+   */
+  async withIndexes<T>(read: (indexes: Indexes) => Promise<T>): Promise<T> {
+    const indexes = await this.#ready();
+    try {
+      return await read(indexes);
+    } catch (error) {
+      if (!isPapyraError(error, "LOG_DAMAGED") && !isPapyraError(error, "STORE_NOT_FOUND")) throw error;
+    }
+    if (this.#indexes?.generation === indexes.generation) this.#indexes = undefined;
+    return read(await this.#ready());
+  }
+
+  /** Hands the actor's journal records behind `afterSeq` to `sink`. Rejects as {@link RecordReader.read} does. */
+  readEvents({ journal }: Indexes, persistenceId: string, afterSeq: number, sink: Sink<JournalRecord>): Promise<void> {
+    return this.#events.read(journal.index.recordsOf(persistenceId, afterSeq), sink);
+  }
+
+  /** One journal record. */
+  async eventAt(entry: IndexedRecord): Promise<JournalRecord> {
+    return one(this.#events, entry);
+  }
+
+  /** One snapshot. */
+  async snapshotAt(entry: IndexedRecord): Promise<SnapshotRecord> {
+    return one(this.#snapshots, entry);
+  }
+
+  /** Appends the events of one command, in one batch. Rejects as `Store.append` does. */
+  async append(records: readonly NewJournalRecord[]): Promise<Position> {
+    const appended = await this.store.append("journal", records);
+    records.forEach(({ persistence_id: persistenceId, revision }, i) => {
+      const seq = appended.firstSeq + i;
+      this.#note("journal", { persistenceId, seq, revision, journalSeq: seq, at: appended.at[i] as Location });
+    });
+    this.counters.eventsCommitted += records.length;
+    return { revision: (records.at(-1) as NewJournalRecord).revision, seq: appended.lastSeq };
+  }
+
+  /** Appends a snapshot. Best effort: resolves with what it failed with, counted. */
+  async appendSnapshot(record: NewSnapshotRecord): Promise<Error | undefined> {
+    try {
+      const appended = await this.store.append("snapshots", [record]);
+      const { persistence_id: persistenceId, revision, journal_seq: journalSeq } = record;
+      const at = appended.at[0] as Location;
+      this.#note("snapshots", { persistenceId, seq: appended.firstSeq, revision, journalSeq, at });
+      this.counters.snapshotsTaken += 1;
+      return undefined;
+    } catch (thrown) {
+      this.counters.snapshotsFailed += 1;
+      return ensureError(thrown);
+    }
+  }
+
+  #note(log: "journal" | "snapshots", record: IndexedRecord): void {
+    const known = this.#indexes?.[log];
+    if (known !== undefined && record.seq > known.lastSeq) known.index.add(record);
+    if (this.#building !== undefined) this.#meanwhile.push({ log, record });
+  }
+
+  async #ready(): Promise<Indexes> {
+    if (this.#indexes !== undefined) return this.#indexes;
+    this.#building ??= this.#build();
+    return this.#building;
+  }
+
+  async #build(): Promise<Indexes> {
+    this.#meanwhile = [];
+    try {
+      const journal = await buildIndex(this.store, "journal");
+      const snapshots = await buildIndex(this.store, "snapshots");
+      this.#generation += 1;
+      const indexes = { journal, snapshots, generation: this.#generation };
+      for (const { log, record } of this.#meanwhile) {
+        if (record.seq > indexes[log].lastSeq) indexes[log].index.add(record);
+      }
+      this.#indexes = indexes;
+      return indexes;
+    } finally {
+      this.#building = undefined;
+      this.#meanwhile = [];
+    }
+  }
+}
+
+async function one<R extends JournalRecord | SnapshotRecord>(
+  reader: RecordReader<R>,
+  entry: IndexedRecord,
+): Promise<R> {
+  let found: R | undefined;
+  await reader.read([entry], (record) => {
+    found = record;
+  });
+  if (found === undefined) throw new PapyraError("INTERNAL", "a record was asked for and none was read");
+  return found;
+}

@@ -1,0 +1,79 @@
+// Plain data: what JSON holds unchanged, and nothing can change behind the back of the journal. States and payloads are
+// checked and frozen in one walk, which skips what was frozen before: a new state costs what is new in it. Pure.
+import { PapyraError } from "../errors.ts";
+
+/** Nested so deep, a value would not fit into a record either. */
+const DEPTH_MAX = 190;
+
+function notPlain(path: string, what: string): PapyraError {
+  return new PapyraError("RECORD_INVALID", `${path} is ${what}, which JSON cannot hold unchanged`, {
+    hint: "keep strings, finite numbers, booleans, null, arrays and plain objects; leave a member out instead of undefined",
+    details: { path, what },
+  });
+}
+
+/** Objects that {@link settle} has frozen all the way down. What others froze may have parts that can still change. */
+const settled = new WeakSet<object>();
+
+/**
+ * Freezes `value` all the way down and returns it. Rejects with RECORD_INVALID and the path of what is not plain data.
+ * Always done, not only in development: without it a handler could change a state that the journal does not know of, and
+ * it costs a small part of what making the new objects cost.
+ */
+export function settle<T>(value: T, path: string): T {
+  visit(value, path, 0, true);
+  return value;
+}
+
+/** The same check without freezing. */
+export function assertPlain(value: unknown, path: string): void {
+  visit(value, path, 0, false);
+}
+
+function visit(value: unknown, path: string, depth: number, freeze: boolean): void {
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+      return;
+    case "number":
+      // Minus zero is zero in JSON; it compares equal, so a state may hold it.
+      if (!Number.isFinite(value)) throw notPlain(path, String(value));
+      return;
+    case "object":
+      if (value !== null) visitObject(value, path, depth, freeze);
+      return;
+    default:
+      throw notPlain(path, typeof value);
+  }
+}
+
+function visitObject(value: object, path: string, depth: number, freeze: boolean): void {
+  if (settled.has(value)) return;
+  // A value that contains itself is found here as well.
+  if (depth >= DEPTH_MAX) throw notPlain(path, `nested more than ${DEPTH_MAX} levels deep`);
+  if (Array.isArray(value)) {
+    if (Object.keys(value).length !== value.length) throw notPlain(path, "an array with holes or extra members");
+    for (let i = 0; i < value.length; i++) visitMember(value[i], path, i, depth, freeze);
+  } else {
+    const prototype: unknown = Object.getPrototypeOf(value);
+    if (prototype !== Object.prototype && prototype !== null) {
+      throw notPlain(
+        path,
+        `an instance of ${(value as { constructor?: { name?: string } }).constructor?.name ?? "a class"}`,
+      );
+    }
+    if (Object.getOwnPropertySymbols(value).length > 0) throw notPlain(path, "an object with symbol keys");
+    const members = value as Readonly<Record<string, unknown>>;
+    for (const key of Object.keys(members)) visitMember(members[key], path, key, depth, freeze);
+  }
+  if (!freeze) return;
+  Object.freeze(value);
+  settled.add(value);
+}
+
+/** The path is put together only when it is needed: for an error, or for a member that has members itself. */
+function visitMember(member: unknown, path: string, key: string | number, depth: number, freeze: boolean): void {
+  if (typeof member === "string" || typeof member === "boolean" || member === null) return;
+  if (typeof member === "number" && Number.isFinite(member)) return;
+  visit(member, typeof key === "number" ? `${path}[${key}]` : `${path}.${key}`, depth + 1, freeze);
+}

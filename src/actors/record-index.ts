@@ -1,0 +1,152 @@
+// Where the records of each persistent actor stand in one log: built in one pass over the log, kept up to date from what
+// is appended, and never stored. A cache: it can be thrown away and made again. Forty bytes a record, in arrays of
+// numbers, so that millions of records are no work for the garbage collector.
+import type { Location } from "../backends/locate.ts";
+import type { Store } from "../backends/store.ts";
+import type { SeqRange } from "../log/anomaly.ts";
+import { normalise, subtract } from "../log/ranges.ts";
+import type { GapRecord, LogName } from "../log/record.ts";
+import { type Absences, absencesOf } from "./history.ts";
+
+/** A record that an index knows. */
+export interface IndexedRecord {
+  readonly persistenceId: string;
+  readonly seq: number;
+  readonly revision: number;
+  /** Of a snapshot: the journal seq of its revision. Of a journal record: its own seq. */
+  readonly journalSeq: number;
+  readonly at: Location;
+}
+
+const ROWS_MIN = 1024;
+
+/** The rows of a table of numbers, in columns that grow. */
+class Columns {
+  seq = new Float64Array(ROWS_MIN);
+  revision = new Float64Array(ROWS_MIN);
+  journalSeq = new Float64Array(ROWS_MIN);
+  offset = new Float64Array(ROWS_MIN);
+  length = new Uint32Array(ROWS_MIN);
+  segment = new Uint32Array(ROWS_MIN);
+  /** The row before, of the same actor, or -1. */
+  previous = new Int32Array(ROWS_MIN);
+
+  grow(): void {
+    const rows = this.seq.length * 2;
+    const longer = <A extends Float64Array | Uint32Array | Int32Array>(old: A, made: A): A => (made.set(old), made);
+    this.seq = longer(this.seq, new Float64Array(rows));
+    this.revision = longer(this.revision, new Float64Array(rows));
+    this.journalSeq = longer(this.journalSeq, new Float64Array(rows));
+    this.offset = longer(this.offset, new Float64Array(rows));
+    this.length = longer(this.length, new Uint32Array(rows));
+    this.segment = longer(this.segment, new Uint32Array(rows));
+    this.previous = longer(this.previous, new Int32Array(rows));
+  }
+}
+
+/** The records of one log by persistence id. */
+export class RecordIndex {
+  readonly #columns = new Columns();
+  #rows = 0;
+  readonly #newest = new Map<string, number>();
+  readonly #segments: string[] = [];
+  readonly #segmentIds = new Map<string, number>();
+  /** Whether a record stands behind a later one: then rows are not in the order of seqs. */
+  #disordered = false;
+  #maxSeq = 0;
+
+  get size(): number {
+    return this.#rows;
+  }
+
+  /** The ids of all actors that have a record. */
+  ids(): IterableIterator<string> {
+    return this.#newest.keys();
+  }
+
+  add({ persistenceId, seq, revision, journalSeq, at }: IndexedRecord): void {
+    const columns = this.#columns;
+    const row = this.#rows++;
+    if (row === columns.seq.length) columns.grow();
+    columns.seq[row] = seq;
+    columns.revision[row] = revision;
+    columns.journalSeq[row] = journalSeq;
+    columns.offset[row] = at.offset;
+    columns.length[row] = at.length;
+    columns.segment[row] = this.#segmentId(at.segment);
+    columns.previous[row] = this.#newest.get(persistenceId) ?? -1;
+    this.#newest.set(persistenceId, row);
+    if (seq < this.#maxSeq) this.#disordered = true;
+    else this.#maxSeq = seq;
+  }
+
+  /** The records of one actor with seqs behind `afterSeq`, in the order of their seqs. */
+  recordsOf(persistenceId: string, afterSeq: number): IndexedRecord[] {
+    const { seq, revision, journalSeq, offset, length, segment, previous } = this.#columns;
+    const found: IndexedRecord[] = [];
+    for (let row = this.#newest.get(persistenceId) ?? -1; row >= 0; row = previous[row] as number) {
+      if ((seq[row] as number) <= afterSeq) {
+        if (this.#disordered) continue;
+        break;
+      }
+      const at = {
+        segment: this.#segments[segment[row] as number] as string,
+        offset: offset[row] as number,
+        length: length[row] as number,
+      };
+      found.push({
+        persistenceId,
+        seq: seq[row] as number,
+        revision: revision[row] as number,
+        journalSeq: journalSeq[row] as number,
+        at,
+      });
+    }
+    return this.#disordered ? found.sort((a, b) => a.seq - b.seq) : found.reverse();
+  }
+
+  #segmentId(name: string): number {
+    let id = this.#segmentIds.get(name);
+    if (id === undefined) {
+      id = this.#segments.push(name) - 1;
+      this.#segmentIds.set(name, id);
+    }
+    return id;
+  }
+}
+
+/** An index and what its log lacks. */
+export interface BuiltIndex {
+  readonly index: RecordIndex;
+  readonly absences: Absences;
+  /** The last seq that is in the index or known to be absent. */
+  readonly lastSeq: number;
+}
+
+/** Reads a log once. Damage does not stop it: whose records are missing is judged actor by actor. */
+export async function buildIndex(store: Store, log: LogName & ("journal" | "snapshots")): Promise<BuiltIndex> {
+  const index = new RecordIndex();
+  const gaps: GapRecord[] = [];
+  let holes: SeqRange[] = [];
+  let maxSeq = 0;
+  const lastSeq = store.lastSeq(log);
+  for await (const record of store.read(log, { tolerateMissing: true })) {
+    const { seq } = record;
+    if (seq > maxSeq) {
+      if (seq > maxSeq + 1) holes.push({ from: maxSeq + 1, to: seq - 1 });
+      maxSeq = seq;
+    } else {
+      // Behind its place: it fills a hole, or it is a second copy, which recovery would remove.
+      if (!holes.some(({ from, to }) => from <= seq && seq <= to)) continue;
+      holes = subtract(holes, [{ from: seq, to: seq }]);
+    }
+    if (record.kind === "gap") gaps.push(record);
+    else if (record.kind === "journal" || record.kind === "snapshot") {
+      const journalSeq = record.kind === "snapshot" ? record.journal_seq : seq;
+      index.add({ persistenceId: record.persistence_id, seq, revision: record.revision, journalSeq, at: record.at });
+    }
+  }
+  const behind = { from: maxSeq + 1, to: lastSeq };
+  const absences = absencesOf(normalise([...holes, behind]), gaps);
+  return { index, absences, lastSeq: Math.max(maxSeq, lastSeq) };
+}

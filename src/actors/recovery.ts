@@ -1,0 +1,108 @@
+// Recovering one actor: the newest snapshot that can be trusted, then the events behind it. A snapshot is a shortcut and
+// never the truth: one that is broken or ahead of its journal is passed over, reported, and costs only time.
+import { PapyraError } from "../errors.ts";
+import type { SnapshotRecord } from "../log/record.ts";
+import { intersect } from "../log/ranges.ts";
+import { FoldState, readSnapshot } from "./fold.ts";
+import { type Absences, BEGINNING, type Position } from "./history.ts";
+import type { Indexes, Journal } from "./journal.ts";
+import type { Definition } from "./persistent.ts";
+import type { IndexedRecord } from "./record-index.ts";
+
+/** What an actor begins with. */
+export interface Recovered extends Position {
+  readonly state: unknown;
+  /** The revision of the newest snapshot that could be used, or 0. */
+  readonly snapshotRevision: number;
+}
+
+interface Base extends Position {
+  readonly state: unknown;
+}
+
+/**
+ * Reads an actor's history. `report` is told what is wrong with snapshots.
+ * Rejects with HISTORY_DAMAGED, EVENT_UNKNOWN, STORAGE_FAILED.
+ */
+export async function recoverActor(
+  journal: Journal,
+  definition: Definition,
+  persistenceId: string,
+  report: (error: PapyraError) => void,
+): Promise<Recovered> {
+  const { counters } = journal;
+  counters.recoveries += 1;
+  return journal.withIndexes(async (indexes) => {
+    const { base, reach } = await chooseBase(journal, indexes, definition, persistenceId, report);
+    const { location } = journal.store.backend;
+    const hint = `run: papyra persistence scan --path ${location}, then papyra persistence recover --path ${location} --mode quarantine`;
+    const fold = new FoldState(
+      definition,
+      persistenceId,
+      { absences: indexes.journal.absences, base: base ?? BEGINNING, hint },
+      base,
+    );
+    await journal.readEvents(indexes, persistenceId, base?.seq ?? 0, (record, at) => fold.push(record, at));
+    fold.end(reach);
+    counters.eventsReplayed += fold.events;
+    counters.revisionsAccepted += fold.acceptedRevisions;
+    return { state: fold.state, revision: fold.revision, seq: fold.seq, snapshotRevision: base?.revision ?? 0 };
+  });
+}
+
+/** The newest usable snapshot, and how far the journal must reach by what the snapshots have seen of it. */
+async function chooseBase(
+  journal: Journal,
+  indexes: Indexes,
+  definition: Definition,
+  persistenceId: string,
+  report: (error: PapyraError) => void,
+): Promise<{ base: Base | undefined; reach: Position }> {
+  let base: Base | undefined;
+  let reach = BEGINNING;
+  const ignore = (entry: IndexedRecord, why: string): void => {
+    journal.counters.snapshotsIgnored += 1;
+    const what = `the snapshot of ${persistenceId} at revision ${entry.revision} is not used: ${why}`;
+    const { segment: file, offset } = entry.at;
+    report(new PapyraError("LOG_DAMAGED", what, { details: { persistenceId, seq: entry.seq, file, offset } }));
+  };
+  for (const entry of indexes.snapshots.index.recordsOf(persistenceId, 0).reverse()) {
+    if (base !== undefined && entry.revision <= reach.revision) continue;
+    const record = await journal.snapshotAt(entry);
+    const foreign = await whyForeign(journal, indexes, entry, record);
+    if (foreign !== undefined) {
+      ignore(entry, foreign);
+      continue;
+    }
+    if (entry.revision > reach.revision) reach = { revision: entry.revision, seq: entry.journalSeq };
+    if (base !== undefined) continue;
+    const verdict = readSnapshot(definition, record);
+    if (verdict.usable) base = { state: verdict.state, revision: entry.revision, seq: entry.journalSeq };
+    else if (verdict.why === "broken") ignore(entry, verdict.detail);
+    else journal.counters.snapshotsIgnored += 1;
+  }
+  return { base, reach };
+}
+
+/** Why a snapshot is not one of this journal, as it is now; undefined if it is. */
+async function whyForeign(
+  journal: Journal,
+  indexes: Indexes,
+  entry: IndexedRecord,
+  snapshot: SnapshotRecord,
+): Promise<string | undefined> {
+  const { journalSeq, revision, persistenceId } = entry;
+  if (journalSeq > journal.store.lastSeq("journal")) return "it is ahead of its journal, which was copied earlier";
+  const [row] = indexes.journal.index.recordsOf(persistenceId, journalSeq - 1);
+  if (row?.seq !== journalSeq) {
+    return isAbsent(indexes.journal.absences, journalSeq) ? undefined : "the journal tells another history";
+  }
+  if (row.revision !== revision) return "the journal tells another history";
+  // A journal that was copied earlier and has grown since may have the same numbers at the same place.
+  const { timestamp } = await journal.eventAt(row);
+  return timestamp > snapshot.timestamp ? "the journal was written anew after it" : undefined;
+}
+
+function isAbsent({ missing, lost, compacted }: Absences, seq: number): boolean {
+  return [missing, lost, compacted].some((ranges) => intersect(ranges, [{ from: seq, to: seq }]).length > 0);
+}

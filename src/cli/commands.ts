@@ -1,0 +1,218 @@
+// The tree of commands: names, options, help. What a command does is loaded when it is called, so that `--help` is fast.
+import { Command, InvalidArgumentError, Option } from "commander";
+import type { RecoverMode } from "../ops/recover.ts";
+import type { StartupMode } from "../ops/startup.ts";
+import type { Handler } from "./context.ts";
+
+/** Runs a command that was recognised: its full name, how to load what it does, its options. */
+export type Act = (
+  name: string,
+  load: () => Promise<Handler>,
+  options: Readonly<Record<string, unknown>>,
+) => Promise<void>;
+
+const RECOVER_MODES: readonly RecoverMode[] = ["ignore", "repair", "quarantine"];
+const STARTUP_MODES: readonly StartupMode[] = ["ignore", "scan_only", "fail_on_anomaly", "recover"];
+
+/** `configure` is called on the root before any command is added, so that all of them inherit it. */
+export function buildProgram(version: string, act: Act, configure: (program: Command) => void): Command {
+  const program = new Command("papyra").description(
+    "Looks after the logs of a Papyra store: scan, recover, check before a start, inspect.",
+  );
+  configure(program);
+  program.version(version, "-V, --version", "print the version");
+  addExamples(program, [
+    ["papyra persistence scan --path backups/papyra-2026-01-01", "is this backup whole?"],
+    ["papyra persistence startup-check", "is it safe to start on ./persistence?"],
+    ["papyra inspect events --limit 20", "what happened last?"],
+  ]);
+  const leaf = (parent: Command, name: string, summary: string, load: () => Promise<Handler>): Command => {
+    const command = parent.command(name).description(summary);
+    command
+      .option("--path <path>", "a store directory, one of its .ndjson files, or any log file (env: PAPYRA_PATH)")
+      .option("--config <file>", "the configuration to use instead of the nearest papyra.config.{ts,js,mjs,json}")
+      .option("--json", "print one JSON document on stdout, also on failure")
+      .option("--no-progress", "show no progress on stderr")
+      .version(version, "-V, --version", "print the version")
+      .action(async () => act(fullName(command), load, command.opts()));
+    return command;
+  };
+  addPersistence(program, leaf);
+  addDoctor(program, leaf);
+  addInspect(program, leaf);
+  addReplay(program, leaf);
+  return program;
+}
+
+type Leaf = (parent: Command, name: string, summary: string, load: () => Promise<Handler>) => Command;
+
+function fullName(command: Command): string {
+  const names: string[] = [];
+  for (let one: Command | null = command; one?.parent; one = one.parent) names.unshift(one.name());
+  return names.join(" ");
+}
+
+function addExamples(command: Command, examples: readonly (readonly [command: string, why: string])[]): Command {
+  const lines = examples.map(([line, why]) => `  $ ${line}\n      ${why}`);
+  return command.addHelpText("after", `\nExamples:\n${lines.join("\n")}`);
+}
+
+function addPersistence(program: Command, leaf: Leaf): void {
+  const group = program.command("persistence").description("Check and repair the logs of a store.");
+  const load = () => import("./run-persistence.ts");
+  addExamples(
+    leaf(
+      group,
+      "scan",
+      "Read everything and say everything that is wrong. Changes nothing.",
+      async () => (await load()).runScan,
+    ),
+    [
+      ["papyra persistence scan", "the store named by PAPYRA_PATH, papyra.config or ./persistence"],
+      ["papyra persistence scan --path backups/papyra-2026-01-01/events.ndjson", "one log of a backup"],
+      ["papyra persistence scan --json | jq .report.counts", "anomalies by kind"],
+    ],
+  );
+  addExamples(
+    leaf(
+      group,
+      "recover",
+      "Take damaged bytes out and account for what is gone. The system must be stopped.",
+      async () => (await load()).runRecover,
+    )
+      .addOption(
+        new Option(
+          "--mode <mode>",
+          "ignore: only look; repair: remove damaged bytes; quarantine: keep them first",
+        ).choices(RECOVER_MODES),
+      )
+      .option("--quarantine-dir <dir>", "where quarantine keeps what it takes out; implies --mode quarantine"),
+    [
+      ["papyra persistence recover --path events.ndjson", "remove what is damaged from one log"],
+      ["papyra persistence recover --mode quarantine --quarantine-dir ./quarantine", "keep what is taken out"],
+    ],
+  );
+  addExamples(
+    leaf(
+      group,
+      "startup-check",
+      "Say whether it is safe to start on the store.",
+      async () => (await load()).runStartupCheck,
+    )
+      .addOption(startupMode())
+      .option("--quarantine-dir <dir>", "where --mode recover keeps what it takes out"),
+    [
+      ["papyra persistence startup-check && npm start", "start only on a sound store"],
+      ["papyra persistence startup-check --mode recover --quarantine-dir ./quarantine", "recover first if needed"],
+    ],
+  );
+  addExamples(
+    countOption(
+      leaf(
+        group,
+        "inspect",
+        "What the store holds: the same as `papyra inspect summary`.",
+        async () => (await import("./run-inspect.ts")).runSummary,
+      ),
+    ),
+    [["papyra persistence inspect --path backups/papyra-2026-01-01", "what is in this backup?"]],
+  );
+}
+
+function startupMode(): Option {
+  return new Option(
+    "--mode <mode>",
+    "ignore: do not look; scan_only: look and report; fail_on_anomaly: refuse; recover: recover, refuse what remains (default: the configuration's, else fail_on_anomaly)",
+  ).choices(STARTUP_MODES);
+}
+
+function countOption(command: Command): Command {
+  return command.option("--count", "read everything and count the records by type");
+}
+
+function addDoctor(program: Command, leaf: Leaf): void {
+  const group = program.command("doctor").description("Check the machine and the store together.");
+  addExamples(
+    leaf(
+      group,
+      "run",
+      "Say whether this machine can keep the store, and whether it is safe to start on.",
+      async () => (await import("./run-doctor.ts")).runDoctor,
+    )
+      .addOption(startupMode())
+      .option("--quarantine-dir <dir>", "where --mode recover keeps what it takes out"),
+    [
+      ["papyra doctor run", "everything, changing nothing"],
+      ["papyra doctor run --mode scan_only --json", "for a monitor: exit 0 whatever is found"],
+    ],
+  );
+}
+
+const INSPECTED = [
+  ["events", "event", "What happened to actors."],
+  ["audits", "audit", "Pictures of the running system."],
+  ["dead-letters", "dead_letter", "Messages that reached nobody."],
+  ["journal", "journal", "What persistent actors decided."],
+  ["snapshots", "snapshot", "Folded states of persistent actors."],
+] as const;
+
+function addInspect(program: Command, leaf: Leaf): void {
+  const group = program
+    .command("inspect")
+    .description("Look at records, the newest ones last. Works beside a running system.");
+  const load = () => import("./run-inspect.ts");
+  for (const [name, kind, summary] of INSPECTED) {
+    const command = leaf(group, name, summary, async () => (await load()).runInspect(kind))
+      .option("--limit <count>", "how many records, the newest ones", wholeNumber(1, 10_000), 20)
+      .option("--since <time>", "only from this time on: 2026-01-01T10:30 (UTC), 2h (ago), @1767225600")
+      .option("--until <time>", "only up to this time");
+    if (kind === "event" || kind === "journal") command.option("--type <type>", "only this event type");
+    if (kind === "dead_letter") command.option("--type <type>", "only this message type");
+    if (kind !== "audit")
+      command.option("--actor <address>", "only this actor: its address or the end of it; * for any characters");
+    addExamples(command, [
+      [`papyra inspect ${name} --limit 5`, "the five newest records"],
+      [`papyra inspect ${name} --since 1h --json | jq '.report.records[].record'`, "the last hour, for a program"],
+    ]);
+  }
+  addExamples(
+    countOption(
+      leaf(
+        group,
+        "summary",
+        "What the store holds: logs, sizes, first and last records.",
+        async () => (await load()).runSummary,
+      ),
+    ),
+    [
+      ["papyra inspect summary", "at once, however long the history is"],
+      ["papyra inspect summary --count", "with the number of records of each type"],
+    ],
+  );
+}
+
+function addReplay(program: Command, leaf: Leaf): void {
+  const summary = "Fold the journal into the states of its actors, without starting anything.";
+  const command = leaf(program, "replay", summary, async () => (await import("./run-replay.ts")).runReplay);
+  command
+    .option("--verify", "fold twice, compare the states and every snapshot, name the first event that differs")
+    .option(
+      "--until <seq or time>",
+      "only up to this seq of the journal, or this time (2026-01-01T10:30, 2h, @1767225600)",
+    )
+    .option("--actor <persistence id>", "only this actor")
+    .option("--states", "with --json: the states themselves, not only their digests");
+  addExamples(command, [
+    ["papyra replay --verify", "is the history still what it was? (actors come from papyra.config)"],
+    ["papyra replay --until 2026-01-01T10:30 --actor account/42 --states --json", "one state as it was then"],
+  ]);
+}
+
+function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= min && value <= max))
+      throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+    return value;
+  };
+}

@@ -1,0 +1,124 @@
+// What a command's handler is given: the options as typed, and where flags, environment, configuration and defaults
+// are joined, in this order. The configuration is loaded only when something asks for it.
+import { dirname, resolve } from "node:path";
+import { nodeEnv } from "../env/node.ts";
+import type { Env } from "../env/env.ts";
+import { PapyraError } from "../errors.ts";
+import type { StartupMode } from "../ops/startup.ts";
+import { type LoadedConfig, loadConfig } from "./config.ts";
+import type { CliIo, Paint } from "./io.ts";
+import { type Opened, openPath } from "./open.ts";
+import { NO_PROGRESS, type Progress, showProgress } from "./progress.ts";
+
+/** Options as commander leaves them. */
+export interface RawOptions {
+  readonly path?: string;
+  readonly config?: string;
+  readonly json?: boolean;
+  readonly progress?: boolean;
+  readonly [name: string]: unknown;
+}
+
+/** What a command came to. */
+export interface Outcome {
+  readonly exit: number;
+  readonly verdict: string;
+  /** Printed by --json as it is. */
+  readonly report: object;
+  /** What people read. */
+  text(paint: Paint): string;
+}
+
+export type Handler = (context: Context) => Promise<Outcome>;
+
+const DEFAULT_PATH = "persistence";
+
+export class Context {
+  readonly options: RawOptions;
+  readonly io: CliIo;
+  readonly env: Env = nodeEnv;
+  #config: Promise<LoadedConfig> | undefined;
+  #progress: Progress = NO_PROGRESS;
+
+  constructor(io: CliIo, options: RawOptions) {
+    this.io = io;
+    this.options = options;
+  }
+
+  get signal(): AbortSignal {
+    return this.io.signal;
+  }
+
+  config(): Promise<LoadedConfig> {
+    this.#config ??= loadConfig(this.env.fs, this.io.cwd, this.options.config);
+    return this.#config;
+  }
+
+  /** An option that was given, or undefined. */
+  given(name: string): string | undefined {
+    const value = this.options[name];
+    return typeof value === "string" ? value : undefined;
+  }
+
+  async path(): Promise<string> {
+    const named = this.options.path ?? (this.io.env.PAPYRA_PATH || undefined);
+    if (named === "")
+      throw new PapyraError("OPTION_INVALID", "--path is empty", { hint: "leave it out, or name a path" });
+    if (named !== undefined) return resolve(this.io.cwd, named);
+    const { config, file } = await this.config();
+    if (config.path !== undefined && file !== undefined) return resolve(dirname(file), config.path);
+    return resolve(this.io.cwd, DEFAULT_PATH);
+  }
+
+  /**
+   * As "store", a file of a store stands for the whole store. With "policy", the backend has the store options of the
+   * configuration; who only reads does not need them.
+   */
+  async open(as: "log" | "store", policy: "policy" | "default" = "default"): Promise<Opened> {
+    const path = await this.path();
+    const options = policy === "policy" ? ((await this.config()).config.store ?? {}) : {};
+    const opened = await openPath(this.env, path, options);
+    if (as === "log" || opened.log === undefined) return opened;
+    return { ...opened, log: undefined, path: opened.backend.location };
+  }
+
+  /** `startup.quarantineDir` of the configuration. */
+  async configuredQuarantine(): Promise<string | undefined> {
+    const { config, file } = await this.config();
+    const named = config.startup?.quarantineDir;
+    return named === undefined || file === undefined ? undefined : resolve(dirname(file), named);
+  }
+
+  /** The mode and quarantine of `startup-check` and `doctor run`. */
+  async startup(): Promise<{ mode: StartupMode; quarantineDir: string | undefined }> {
+    const mode =
+      (this.given("mode") as StartupMode | undefined) ??
+      (await this.config()).config.startup?.mode ??
+      "fail_on_anomaly";
+    const named = this.given("quarantineDir");
+    if (named !== undefined && mode !== "recover") {
+      throw new PapyraError("OPTION_INVALID", `--quarantine-dir is for --mode recover; the mode is ${mode}`, {
+        hint: "add --mode recover, or leave --quarantine-dir out",
+      });
+    }
+    if (mode !== "recover") return { mode, quarantineDir: undefined };
+    return { mode, quarantineDir: named === undefined ? await this.configuredQuarantine() : this.resolve(named) };
+  }
+
+  resolve(path: string): string {
+    if (path === "") throw new PapyraError("OPTION_INVALID", "a path is empty");
+    return resolve(this.io.cwd, path);
+  }
+
+  /** Shows progress from now on; the line is gone once `done` is called. */
+  progress(what: string): (done: number, total: number) => void {
+    const { stderr, env } = this.io;
+    const wanted = this.options.progress !== false && this.options.json !== true && (env.CI ?? "") === "";
+    if (wanted && stderr.isTTY) this.#progress = showProgress(stderr, this.env.clock, what);
+    return this.#progress.onProgress;
+  }
+
+  done(): void {
+    this.#progress.end();
+  }
+}

@@ -1,0 +1,54 @@
+// The exit codes, all of them: a report or an error -> a number. Pure. docs/cli.md and docs/operations.md list them; a
+// test keeps the three equal.
+import { ERRORS, isPapyraError } from "../errors.ts";
+import type { DoctorReport } from "../ops/doctor.ts";
+import type { RecoverReport } from "../ops/recover.ts";
+import type { ReplayReport } from "../ops/replay.ts";
+import type { ScanReport } from "../ops/scan.ts";
+import type { StartupReport } from "../ops/startup.ts";
+
+export const EXIT_CODES: Readonly<Record<number, string>> = {
+  0: "done, healthy",
+  1: "doctor: anomalies or a failed check, and the mode is fail_on_anomaly",
+  2: "scan found anomalies; doctor: anomalies remain after recovery; a damaged or diverging history",
+  3: "recover: anomalies remain",
+  4: "startup-check: anomalies, and the mode is fail_on_anomaly",
+  5: "startup-check: anomalies remain after recovery",
+  10: "there is no store or file at that path",
+  11: "the store is locked by another process",
+  15: "there is no space left",
+  16: "the format version is not known to this release",
+  64: "wrong usage or configuration",
+  70: "a bug in Papyra",
+  74: "the storage could not be read or written",
+  130: "interrupted",
+};
+
+export function exitOfScan(report: Pick<ScanReport, "ok">): number {
+  return report.ok ? 0 : 2;
+}
+
+export function exitOfRecover(report: Pick<RecoverReport, "ok">): number {
+  return report.ok ? 0 : 3;
+}
+
+export function exitOfStartup(report: Pick<StartupReport, "ok" | "mode">): number {
+  if (report.ok) return 0;
+  return report.mode === "recover" ? 5 : 4;
+}
+
+export function exitOfDoctor(
+  report: Pick<DoctorReport, "ok"> & { startup: Pick<StartupReport, "ok" | "mode"> },
+): number {
+  if (report.ok) return 0;
+  return report.startup.mode === "recover" && !report.startup.ok ? 2 : 1;
+}
+
+export function exitOfReplay(report: Pick<ReplayReport, "ok">): number {
+  return report.ok ? 0 : 2;
+}
+
+/** Whatever was thrown: a PapyraError has its code's exit; anything else is our bug. */
+export function exitOfError(thrown: unknown): number {
+  return isPapyraError(thrown) ? ERRORS[thrown.code].exit : ERRORS.INTERNAL.exit;
+}

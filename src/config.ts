@@ -1,0 +1,78 @@
+// papyra.config.{ts,js,mjs,json}: what the tools and the service share about one store. This file is the shape and its
+// checks; cli/config.ts finds and loads the file.
+import type { FileStoreOptions } from "./backends/files.ts";
+import { PapyraError } from "./errors.ts";
+import { type StartupMode, STARTUP_MODES } from "./ops/startup.ts";
+import { oneOf, refuseUnknown, text } from "./options.ts";
+
+/** What a configuration file exports by default. Paths in it are relative to the file itself. */
+export interface PapyraConfig {
+  /** The directory of the store. Default `persistence` in the current directory. */
+  readonly path?: string;
+  /** The other options of the file store, so that the tools name the policy that the service really has. */
+  readonly store?: Omit<FileStoreOptions, "path">;
+  readonly startup?: {
+    /** What `startup-check` and `doctor run` do when no mode is given. Default "fail_on_anomaly". */
+    readonly mode?: StartupMode;
+    /** Where recovery keeps damaged bytes. With it, recovery never only removes unless told to. */
+    readonly quarantineDir?: string;
+  };
+  /** The definitions of the persistent actors, for `papyra replay`. */
+  readonly actors?: readonly object[];
+}
+
+/**
+ * Gives the configuration its type, and nothing else.
+ *
+ * @example
+ * ```ts
+ * import { defineConfig } from "papyra";
+ * const config = defineConfig({ path: "./persistence", startup: { mode: "fail_on_anomaly", quarantineDir: "./quarantine" } });
+ * if (config.path !== "./persistence") throw new Error("the configuration is passed on as it is");
+ * ```
+ */
+export function defineConfig<const C extends PapyraConfig>(config: C): C {
+  return config;
+}
+
+const KNOWN = ["path", "store", "startup", "actors"] as const;
+
+/** Checks what a configuration file exported. Rejects with OPTION_INVALID; unknown keys are refused. */
+export function checkConfig(value: unknown): PapyraConfig {
+  if (!isObject(value)) {
+    throw new PapyraError("OPTION_INVALID", `the configuration must be an object, not ${describe(value)}`, {
+      hint: "export default defineConfig({ ... })",
+    });
+  }
+  refuseUnknown("the configuration", value, KNOWN);
+  const { path, store, startup, actors } = value;
+  if (path !== undefined) text("path", path);
+  if (store !== undefined) {
+    if (!isObject(store)) throw wrong("store", store, "an object");
+    if ("path" in store) throw wrong("store.path", store.path, "left out: the path of the store is `path`");
+  }
+  if (startup !== undefined) {
+    if (!isObject(startup)) throw wrong("startup", startup, "an object");
+    refuseUnknown("`startup`", startup, ["mode", "quarantineDir"]);
+    oneOf("startup.mode", startup.mode, "fail_on_anomaly", STARTUP_MODES);
+    if (startup.quarantineDir !== undefined) text("startup.quarantineDir", startup.quarantineDir);
+  }
+  if (actors !== undefined && !(Array.isArray(actors) && actors.every((actor) => typeof actor === "object" && actor))) {
+    throw wrong("actors", actors, "a list of actor definitions");
+  }
+  return value as PapyraConfig;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function describe(value: unknown): string {
+  return Array.isArray(value) ? "a list" : value === null || value === undefined ? String(value) : `a ${typeof value}`;
+}
+
+function wrong(name: string, value: unknown, wanted: string): PapyraError {
+  return new PapyraError("OPTION_INVALID", `option \`${name}\` must be ${wanted}, not ${describe(value)}`, {
+    details: { option: name },
+  });
+}

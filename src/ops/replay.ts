@@ -1,0 +1,320 @@
+// Replay: folds the journal of a store into the states of its actors, without a system and without changing anything. With
+// `verify`, folds twice, compares every snapshot on the way, and names the first event after which a state differs.
+import { absencesOf, type Absences } from "../actors/history.ts";
+import { FoldState } from "../actors/fold.ts";
+import { type AnyPersistentActor, type Definition, definitionOf, typeOfPersistenceId } from "../actors/persistent.ts";
+import type { Backend, StoreView } from "../backends/backend.ts";
+import { checkLog, type LocatedRecord, readRecords } from "../backends/check.ts";
+import { type ErrorCode, isPapyraError, PapyraError } from "../errors.ts";
+import { normalise } from "../log/ranges.ts";
+import type { GapRecord, JournalRecord, LogName } from "../log/record.ts";
+
+export interface ReplayOptions {
+  /** The definitions of the actors whose states are wanted. */
+  readonly definitions: readonly AnyPersistentActor[];
+  /** Only this actor, by its persistence id. */
+  readonly persistenceId?: string | undefined;
+  /** Only records up to this seq of the journal. */
+  readonly untilSeq?: number | undefined;
+  /** Only records up to this time, in milliseconds since the epoch. */
+  readonly untilMs?: number | undefined;
+  readonly verify?: boolean;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** One actor's state, by its digest. */
+export interface ReplayedActor {
+  readonly persistenceId: string;
+  readonly revision: number;
+  /** The journal seq of its last event. */
+  readonly seq: number;
+  readonly digest: string;
+  readonly state: unknown;
+}
+
+/** Why an actor's history could not be folded to its end. */
+export interface ReplayProblem {
+  readonly persistenceId: string;
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly hint: string | undefined;
+}
+
+/** A state that came out differently. */
+export interface Divergence {
+  readonly persistenceId: string;
+  /** "snapshot": a stored state is not what its events give. "fold": two folds of the same events differ. */
+  readonly against: "snapshot" | "fold";
+  /** The first event after which they differ, as far as it can be told. */
+  readonly revision: number;
+  readonly seq: number;
+  readonly eventType: string;
+  /** Before it, the states were equal up to this revision. */
+  readonly equalUpTo: number;
+}
+
+export interface ReplayReport {
+  readonly ok: boolean;
+  readonly verdict: string;
+  readonly path: string;
+  readonly events: number;
+  /** The last journal seq that was looked at. */
+  readonly lastSeq: number;
+  readonly actors: readonly ReplayedActor[];
+  /** Types of actors in the journal that no definition was given for, with how many events each has. */
+  readonly undefinedTypes: Readonly<Record<string, number>>;
+  readonly problems: readonly ReplayProblem[];
+  readonly verified: { readonly folds: number; readonly snapshots: number; readonly divergences: readonly Divergence[] } | undefined;
+}
+
+interface Expectation {
+  readonly revision: number;
+  readonly digest: string;
+}
+
+interface Running {
+  readonly fold: FoldState;
+  readonly definition: Definition;
+  readonly expected: Expectation[];
+  equalUpTo: number;
+  sinceEqual: { revision: number; seq: number; eventType: string } | undefined;
+  failed: boolean;
+}
+
+/** Rejects with STORE_NOT_FOUND, OPTION_INVALID (a type defined twice), FORMAT_UNKNOWN, STORAGE_FAILED, or the signal's reason. */
+export async function replay(backend: Backend, options: ReplayOptions): Promise<ReplayReport> {
+  const run = new Replay(backend, await backend.view(), options);
+  await run.prepare();
+  const first = await run.fold();
+  if (options.verify !== true) return run.report(first, undefined);
+  const second = await run.fold();
+  return run.report(first, await run.compare(first, second));
+}
+
+interface Folded {
+  readonly actors: ReadonlyMap<string, Running>;
+  readonly problems: ReplayProblem[];
+  readonly divergences: Divergence[];
+  readonly undefinedTypes: Record<string, number>;
+  readonly snapshots: number;
+  readonly events: number;
+  readonly lastSeq: number;
+}
+
+class Replay {
+  readonly #backend: Backend;
+  readonly #view: StoreView;
+  readonly #options: ReplayOptions;
+  readonly #definitions = new Map<string, Definition>();
+  #absences: Absences = { missing: [], lost: [], compacted: [] };
+  #journalSeq = 0;
+  #expected = new Map<string, Expectation[]>();
+
+  constructor(backend: Backend, view: StoreView, options: ReplayOptions) {
+    this.#backend = backend;
+    this.#view = view;
+    this.#options = options;
+    for (const actor of options.definitions) {
+      const definition = definitionOf(actor);
+      if (this.#definitions.has(definition.type)) {
+        throw new PapyraError("OPTION_INVALID", `two definitions have the type ${JSON.stringify(definition.type)}`);
+      }
+      this.#definitions.set(definition.type, definition);
+    }
+  }
+
+  /** What is absent in the journal has to be known before the first event is folded; snapshots are what to compare with. */
+  async prepare(): Promise<void> {
+    const gaps: GapRecord[] = [];
+    const { signal } = this.#options;
+    const checked = await checkLog(this.#backend, this.#view, "journal", {
+      live: this.#view.writer !== undefined,
+      findingsMax: 1,
+      signal,
+      onEntry: (entry) => void (entry.type === "gap" && gaps.push(entry.record)),
+    });
+    this.#absences = absencesOf(normalise([...checked.account.missingSeqs, ...gaps]), gaps);
+    this.#journalSeq = checked.account.lastSeq;
+    if (this.#options.verify !== true) return;
+    for await (const { record } of this.#read("snapshots")) {
+      if (record.kind !== "snapshot") continue;
+      const definition = this.#definitions.get(typeOfPersistenceId(record.persistence_id) ?? "");
+      if (definition === undefined || (record.version ?? 1) !== definition.stateVersion) continue;
+      const list = this.#expected.get(record.persistence_id) ?? [];
+      this.#expected.set(record.persistence_id, [...list, { revision: record.revision, digest: record.digest }]);
+    }
+  }
+
+  /** One pass over the journal; each actor has a fold of its own, and a failing one stops alone. */
+  async fold(): Promise<Folded> {
+    const actors = new Map<string, Running>();
+    const folded = { problems: [] as ReplayProblem[], divergences: [] as Divergence[], undefinedTypes: {} as Record<string, number> };
+    let events = 0;
+    let lastSeq = 0;
+    let snapshots = 0;
+    for await (const located of this.#read("journal")) {
+      const { record } = located;
+      if (this.#isBehind(record.seq, record.timestamp)) break;
+      lastSeq = record.seq;
+      if (record.kind !== "journal") continue;
+      if (this.#options.persistenceId !== undefined && record.persistence_id !== this.#options.persistenceId) continue;
+      const running = this.#running(actors, record, folded.undefinedTypes);
+      if (running === undefined || running.failed) continue;
+      events += 1;
+      try {
+        running.fold.push(record, { segment: located.segment, offset: located.offset, length: located.length });
+        snapshots += this.#compareSnapshots(running, record, folded.divergences);
+      } catch (error) {
+        running.failed = true;
+        folded.problems.push(problemOf(record.persistence_id, error));
+      }
+    }
+    const whole = this.#options.untilSeq === undefined && this.#options.untilMs === undefined;
+    for (const [persistenceId, running] of actors) {
+      if (running.failed || !whole) continue;
+      try {
+        running.fold.end();
+      } catch (error) {
+        running.failed = true;
+        folded.problems.push(problemOf(persistenceId, error));
+      }
+    }
+    return { ...folded, actors, snapshots, events, lastSeq };
+  }
+
+  #isBehind(seq: number, timestamp: number): boolean {
+    const { untilSeq, untilMs } = this.#options;
+    return (untilSeq !== undefined && seq > untilSeq) || (untilMs !== undefined && timestamp * 1000 > untilMs);
+  }
+
+  #running(actors: Map<string, Running>, record: JournalRecord, undefinedTypes: Record<string, number>): Running | undefined {
+    const id = record.persistence_id;
+    const known = actors.get(id);
+    if (known !== undefined) return known;
+    const type = typeOfPersistenceId(id) ?? id;
+    const definition = this.#definitions.get(type);
+    if (definition === undefined) {
+      undefinedTypes[type] = (undefinedTypes[type] ?? 0) + 1;
+      return undefined;
+    }
+    const fold = new FoldState(definition, id, { absences: this.#absences });
+    const expected = [...(this.#expected.get(id) ?? [])].sort((a, b) => a.revision - b.revision);
+    const running: Running = { fold, definition, expected, equalUpTo: 0, sinceEqual: undefined, failed: false };
+    actors.set(id, running);
+    return running;
+  }
+
+  /** Compares the state with the snapshots of this revision; returns how many there were. */
+  #compareSnapshots(running: Running, record: JournalRecord, divergences: Divergence[]): number {
+    const { fold, expected } = running;
+    running.sinceEqual ??= { revision: record.revision, seq: record.seq, eventType: record.event_type };
+    let compared = 0;
+    while (expected[0] !== undefined && expected[0].revision <= fold.revision) {
+      const { revision, digest } = expected.shift() as Expectation;
+      if (revision < fold.revision) continue;
+      compared += 1;
+      if (digest === fold.digest()) {
+        running.equalUpTo = revision;
+        running.sinceEqual = undefined;
+      } else {
+        const since = running.sinceEqual ?? { revision, seq: record.seq, eventType: record.event_type };
+        divergences.push({ persistenceId: record.persistence_id, against: "snapshot", ...since, equalUpTo: running.equalUpTo });
+      }
+    }
+    return compared;
+  }
+
+  /** The divergences of both folds: of each from the snapshots, and of one from the other, located event by event. */
+  async compare(first: Folded, second: Folded): Promise<{ folds: number; snapshots: number; divergences: Divergence[] }> {
+    const suspects = new Set<string>();
+    for (const [id, { fold, failed }] of first.actors) {
+      const other = second.actors.get(id);
+      if (failed !== other?.failed || (!failed && fold.digest() !== other.fold.digest())) suspects.add(id);
+    }
+    const divergences = [...first.divergences];
+    if (suspects.size > 0) divergences.push(...(await this.#locate(suspects)));
+    return { folds: 2, snapshots: first.snapshots, divergences };
+  }
+
+  /** Folds the suspects twice side by side, and compares after every event. */
+  async #locate(suspects: ReadonlySet<string>): Promise<Divergence[]> {
+    const pairs = new Map<string, readonly [FoldState, FoldState]>();
+    const found = new Map<string, Divergence>();
+    for await (const { record } of this.#read("journal")) {
+      if (this.#isBehind(record.seq, record.timestamp)) break;
+      if (record.kind !== "journal" || !suspects.has(record.persistence_id) || found.has(record.persistence_id)) continue;
+      const id = record.persistence_id;
+      const definition = this.#definitions.get(typeOfPersistenceId(id) ?? "") as Definition;
+      const make = (): FoldState => new FoldState(definition, id, { absences: this.#absences });
+      const pair = pairs.get(id) ?? [make(), make()];
+      pairs.set(id, pair);
+      const before = pair[0].revision;
+      const failed = pair.map((fold) => throws(() => fold.push(record)));
+      if (failed[0] === failed[1] && (failed[0] === true || pair[0].digest() === pair[1].digest())) continue;
+      const { revision, seq, event_type: eventType } = record;
+      found.set(id, { persistenceId: id, against: "fold", revision, seq, eventType, equalUpTo: before });
+    }
+    // A handler may happen to agree with itself this time: that it did not before is what counts.
+    for (const id of suspects) {
+      if (!found.has(id)) found.set(id, { persistenceId: id, against: "fold", revision: 0, seq: 0, eventType: "(not the same one each time)", equalUpTo: 0 });
+    }
+    return [...found.values()];
+  }
+
+  report(folded: Folded, verified: ReplayReport["verified"]): ReplayReport {
+    const actors = [...folded.actors]
+      .filter(([, { failed }]) => !failed)
+      .map(([persistenceId, { fold }]) => ({
+        persistenceId,
+        revision: fold.revision,
+        seq: fold.seq,
+        digest: fold.digest(),
+        state: fold.state,
+      }))
+      .sort((a, b) => (a.persistenceId < b.persistenceId ? -1 : 1));
+    const diverged = verified?.divergences.length ?? 0;
+    const ok = folded.problems.length === 0 && diverged === 0;
+    const what = `${actors.length} actors from ${folded.events} events`;
+    const proof = verified === undefined ? "" : `, folded twice with equal digests, ${verified.snapshots} snapshots agree`;
+    return {
+      ok,
+      verdict: ok ? `replayed ${what}${proof}` : `replayed ${what}; ${folded.problems.length} histories cannot be folded, ${diverged} states diverge`,
+      path: this.#backend.location,
+      events: folded.events,
+      lastSeq: folded.lastSeq,
+      actors,
+      undefinedTypes: folded.undefinedTypes,
+      problems: folded.problems,
+      verified,
+    };
+  }
+
+  async *#read(log: LogName): AsyncGenerator<LocatedRecord, void, undefined> {
+    const to = log === "journal" ? this.#journalSeq : Number.MAX_SAFE_INTEGER;
+    const total = this.#view.segments.filter((segment) => segment.log === log).reduce((sum, { bytes }) => sum + bytes, 0);
+    let done = 0;
+    for await (const located of readRecords(this.#backend, this.#view, log, { from: 1, to, missing: [], absent: [], tolerateMissing: true })) {
+      done += located.length + 1;
+      if (located.record.seq % 4096 === 0) {
+        this.#options.signal?.throwIfAborted();
+        this.#options.onProgress?.(done, total);
+      }
+      yield located;
+    }
+  }
+}
+
+function throws(act: () => void): boolean {
+  try {
+    act();
+    return false;
+  } catch {
+    return true; // what it threw is in the report of the fold already
+  }
+}
+
+function problemOf(persistenceId: string, error: unknown): ReplayProblem {
+  if (!isPapyraError(error)) throw error;
+  return { persistenceId, code: error.code, message: error.message, hint: error.hint };
+}

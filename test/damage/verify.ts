@@ -1,0 +1,216 @@
+// What must hold for a damaged store: the scan sees it, recovery keeps what is whole and accounts for every byte and seq,
+// a second recovery does nothing, and writing goes on with seqs that were never used.
+import { strict as assert } from "node:assert";
+import { fileBackend } from "../../src/backends/files.ts";
+import type { Backend } from "../../src/backends/backend.ts";
+import { openStore } from "../../src/backends/open.ts";
+import { isPapyraError } from "../../src/errors.ts";
+import type { LogName } from "../../src/log/record.ts";
+import { LOG_NAMES } from "../../src/log/record.ts";
+import { recover, type RecoverReport } from "../../src/ops/recover.ts";
+import { scan, type ScanReport } from "../../src/ops/scan.ts";
+import { type Base, type Files, linesOf, logOf, note } from "./base.ts";
+import type { Mutation } from "./mutations.ts";
+
+/** Where a damaged store is: its bytes, and how often anything was changed there. */
+export interface Scene {
+  readonly backend: Backend;
+  /** Every file below the store, by its path in it. */
+  files(): Promise<ReadonlyMap<string, Buffer>>;
+  /** Counts what was changed so far, if it can. */
+  changes(): number;
+}
+
+/** The store in memory with a mutation applied in place, so that its mark still speaks for it. */
+export function simScene(base: Base, files: Files, path: string): Scene {
+  const disk = base.disk.kill();
+  for (const [name, bytes] of files) {
+    if (bytes === undefined) disk.drop(`${path}/${name}`);
+    else disk.corrupt(`${path}/${name}`, () => bytes);
+  }
+  const prefix = `${path}/`;
+  return {
+    backend: fileBackend({ path }, disk.env),
+    files: async () =>
+      new Map([...disk.tree()].flatMap(([name, bytes]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), bytes]] : []))),
+    changes: () => disk.mutations,
+  };
+}
+
+/** Everything at once. Rejects with an AssertionError that says what is broken. */
+export async function verifyCase(base: Base, scene: Scene, mutation: Mutation): Promise<void> {
+  const found = await scan(scene.backend);
+  assertSeen(base, found, mutation);
+  assertSums(found, undefined);
+  const before = await scene.files();
+  const report = await recover(scene.backend, { mode: "quarantine" });
+  const after = await scene.files();
+  if (mutation.beyondRepair === true) {
+    assert.equal(report.ok, false, "recovery says that it could not mend it");
+    for (const [name, bytes] of before) if (isContent(name)) assert.ok(after.get(name)?.equals(bytes), `${name} is as it was`);
+  } else {
+    assert.ok(report.ok && report.after.ok, `after recovery: ${report.after.verdict} ${JSON.stringify(report.after.anomalies)}`);
+    assertSums(report.after, 0);
+    assertLines(base, before, after);
+    assertBytes(base, before, after, report);
+  }
+  const changes = scene.changes();
+  const again = await recover(scene.backend, { mode: "quarantine" });
+  assert.deepEqual([again.changed, scene.changes()], [false, changes], "a second recovery changes nothing");
+  await assertGoesOn(base, scene, mutation, report.after);
+}
+
+function isContent(name: string): boolean {
+  return logOf(name) !== undefined || name === "papyra.json";
+}
+
+function assertSeen(base: Base, found: ScanReport, mutation: Mutation): void {
+  assert.equal(found.ok, false, "the scan finds it");
+  if (base.torn === undefined) return;
+  // There was something to find already: what changed must show, unless only the torn bytes changed.
+  const [bytes, damaged] = [base.files.get(mutation.file), mutation.files.get(mutation.file)];
+  const kept = base.torn.file === mutation.file && damaged?.subarray(0, base.torn.offset).equals(bytes!.subarray(0, base.torn.offset));
+  if (kept !== true) assert.notDeepEqual(found.anomalies, base.scan.anomalies, "the scan finds more than before");
+}
+
+/** 1..N = present + accounted for + missing. */
+export function assertSums(report: ScanReport, missing: number | undefined): void {
+  for (const log of report.logs) {
+    const { compacted, quarantined, lost } = log.accounted;
+    assert.equal(log.records + compacted + quarantined + lost + log.missing, log.lastSeq, `the sum of ${log.log}`);
+    if (missing !== undefined) assert.equal(log.missing, missing, `missing in ${log.log}`);
+  }
+}
+
+/** The lines of each log, without identity lines and line breaks, in the order of the log. */
+function bodies(base: Base, files: ReadonlyMap<string, Buffer>): Map<LogName, string[]> {
+  const body = new Map(LOG_NAMES.map((log) => [log, [] as string[]]));
+  const names = [...files.keys()].sort((a, b) => Number(a.endsWith("s.ndjson")) - Number(b.endsWith("s.ndjson")) || (a < b ? -1 : 1));
+  const active = (name: string): number => Number(/^[a-z_]+\.ndjson$/.test(name));
+  for (const name of names.sort((a, b) => active(a) - active(b) || (a < b ? -1 : 1))) {
+    const log = logOf(name);
+    if (log === undefined) continue;
+    const lines = linesOf(files.get(name) as Buffer);
+    for (const line of lines) if (line !== base.identity.get(log)) body.get(log)?.push(line.replace(/\n$/, ""));
+  }
+  return body;
+}
+
+/** What was whole is still there, byte for byte and in order; nothing else is, but gap records. */
+function assertLines(base: Base, before: ReadonlyMap<string, Buffer>, after: ReadonlyMap<string, Buffer>): void {
+  const raw = new Map<LogName, string>();
+  for (const [name, bytes] of before) {
+    const log = logOf(name);
+    if (log !== undefined) raw.set(log, (raw.get(log) ?? "") + bytes.toString("latin1"));
+  }
+  for (const [log, lines] of bodies(base, after)) {
+    const written = base.written.get(log) as ReadonlyMap<number, string>;
+    let previous = 0;
+    const kept = new Set<string>();
+    for (const line of lines) {
+      const seq = Number(/^\{"seq":(\d+),/.exec(line)?.[1]);
+      assert.ok(seq > previous, `seq ${seq} stands behind ${previous} in ${log}`);
+      previous = seq;
+      if (written.has(seq)) assert.equal(line, written.get(seq), `seq ${seq} of ${log} is what was written`);
+      else assert.match(line, /^\{"seq":\d+,"kind":"gap",.*"by":"recover /, `only gap records are new in ${log}`);
+      kept.add(line);
+    }
+    for (const [seq, line] of written) {
+      if (raw.get(log)?.includes(line) === true) assert.ok(kept.has(line), `seq ${seq} of ${log} was whole and is gone`);
+    }
+  }
+}
+
+interface KeptEntry {
+  readonly at: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** before = after + removed - inserted: in sum always, and byte for byte where nothing was moved. */
+function assertBytes(
+  base: Base,
+  before: ReadonlyMap<string, Buffer>,
+  after: ReadonlyMap<string, Buffer>,
+  report: RecoverReport,
+): void {
+  const sum = (files: ReadonlyMap<string, Buffer>): number =>
+    [...files].reduce((total, [name, bytes]) => total + (logOf(name) === undefined ? 0 : bytes.length), 0);
+  const created = report.actions.filter(({ what, file }) => what === "file created" && logOf(file) !== undefined);
+  const made = created.reduce((total, { file }) => total + (base.identity.get(logOf(file)!)?.length ?? 0), 0);
+  assert.equal(sum(before) + made, sum(after) + report.removedBytes - report.insertedBytes, "before = after + removed");
+  for (const [name, bytes] of before) {
+    const log = logOf(name);
+    if (!isContent(name)) continue;
+    const entries = keptOf(after, report, name);
+    for (const { bytes: kept, entry } of entries) {
+      assert.ok(bytes.subarray(entry.offset, entry.offset + entry.length).equals(kept), `what was taken out of ${name} is kept`);
+    }
+    const isStore = name === "papyra.json";
+    if (isStore && !bytes.equals(after.get(name)!)) assert.equal(entries[0]?.entry.length, bytes.length, "papyra.json is kept");
+    if (!isStore && !report.actions.some(({ what }) => what === "moved") && !rounds(after, report)) {
+      assertSpliced(base, log!, name, bytes, after.get(name)!, entries.map(({ entry }) => entry), report);
+    }
+  }
+}
+
+function rounds(after: ReadonlyMap<string, Buffer>, report: RecoverReport): boolean {
+  return [...after.keys()].some((name) => name.includes(String(report.id)) && name.includes(".round"));
+}
+
+function keptOf(after: ReadonlyMap<string, Buffer>, report: RecoverReport, segment: string): { entry: KeptEntry; bytes: Buffer }[] {
+  const reasons = after.get(`quarantine/${report.id}/${segment}.reasons.json`);
+  const bytes = after.get(`quarantine/${report.id}/${segment}.bytes`);
+  if (reasons === undefined || bytes === undefined) return [];
+  const { entries } = JSON.parse(String(reasons)) as { entries: KeptEntry[] };
+  return entries.map((entry) => ({ entry, bytes: bytes.subarray(entry.at, entry.at + entry.length) }));
+}
+
+/** The segment is what it was, without what is in quarantine, with what the report names, and gap records at the end. */
+function assertSpliced(
+  base: Base,
+  log: LogName,
+  name: string,
+  before: Buffer,
+  after: Buffer,
+  removed: readonly KeptEntry[],
+  report: RecoverReport,
+): void {
+  const own = report.actions.filter(({ file }) => file === name);
+  const edits = [
+    ...removed.map(({ offset, length }) => ({ offset, remove: length, insert: "" })),
+    ...own.filter(({ what }) => what === "terminated").map(({ offset }) => ({ offset, remove: 0, insert: "\n" })),
+    ...own
+      .filter(({ what }) => what === "identity restored")
+      .map(() => ({ offset: 0, remove: 0, insert: base.identity.get(log) as string })),
+  ].sort((a, b) => a.offset - b.offset || a.remove - b.remove);
+  let expected = "";
+  let position = 0;
+  const text = before.toString("latin1");
+  for (const { offset, remove, insert } of edits) {
+    expected += text.slice(position, offset) + insert;
+    position = offset + remove;
+  }
+  expected += text.slice(position);
+  const found = after.toString("latin1");
+  assert.ok(found.startsWith(expected), `${name} is what it was, but for what the report names`);
+  const more = linesOf(Buffer.from(found.slice(expected.length), "latin1"));
+  assert.ok(more.every((line) => line.includes('"kind":"gap"')));
+  if (more.length > 0) assert.equal(more.length, report.gaps.filter((gap) => gap.log === log).length);
+}
+
+async function assertGoesOn(base: Base, scene: Scene, mutation: Mutation, after: ScanReport): Promise<void> {
+  if (mutation.beyondRepair === true) {
+    await assert.rejects(openStore(scene.backend), (error) => isPapyraError(error, "STORE_DAMAGED"));
+    return;
+  }
+  const log = logOf(mutation.file) ?? "journal";
+  const store = await openStore(scene.backend);
+  const { firstSeq } = await store.append(log, [note("new")]);
+  await store.close();
+  const known = after.logs.find((report) => report.log === log)?.lastSeq ?? 0;
+  assert.equal(firstSeq, known + 1);
+  assert.ok(firstSeq > base.last[log], `seq ${firstSeq} of ${log} was used before`);
+  const end = await scan(scene.backend);
+  assert.ok(end.ok, `after writing on: ${end.verdict}`);
+}
