@@ -12,10 +12,14 @@ async function papyraTell() {
   await system.start();
   let done;
   const finished = new Promise((resolve) => (done = resolve));
-  const actor = system.spawn("counter", () => {
-    let count = 0;
-    return { receive: (amount) => void ((count += amount) === TELLS && done()) };
-  }, { mailboxMax: 1_000_000 });
+  const actor = system.spawn(
+    "counter",
+    () => {
+      let count = 0;
+      return { receive: (amount) => void ((count += amount) === TELLS && done()) };
+    },
+    { mailboxMax: 1_000_000 },
+  );
   const rate = await timed(TELLS, async () => {
     for (let i = 0; i < TELLS; i++) actor.tell(1);
     await finished;
@@ -83,7 +87,11 @@ async function idleActorBytes() {
 
 async function durableCommands(base) {
   const account = persistentActor(
-    { type: "account", initial: () => ({ balance: 0 }), events: { deposited: (state, e) => ({ balance: state.balance + e.amount }) } },
+    {
+      type: "account",
+      initial: () => ({ balance: 0 }),
+      events: { deposited: (state, e) => ({ balance: state.balance + e.amount }) },
+    },
     { deposit: (_state, c, ctx) => ctx.persist("deposited", c).reply((after) => after.balance) },
   );
   const system = new ActorSystem({ store: fileStore({ path: join(base, "durable") }) });
@@ -107,9 +115,29 @@ export async function benchActors(base, roundCount) {
   const ask = await rounds(roundCount, { papyra: papyraAsk, nact: nactAsk });
   const number = (value) => Math.round(value).toLocaleString("en-US");
   return [
-    { what: "tell", papyra: `${number(tell.papyra.perSecond)}/s`, ratios: { "nact 7.6": tell.nact.ratio }, budget: "4 of nact" },
-    { what: "ask", papyra: `${number(ask.papyra.perSecond)}/s`, ratios: { "nact 7.6": ask.nact.ratio }, budget: "1.5 of nact" },
-    { what: "an idle actor", papyra: `${Math.round(await idleActorBytes())} bytes of heap`, ratios: {}, budget: "1,024 bytes" },
-    { what: "durable commands, 1,000 actors", papyra: `${number(await durableCommands(base))}/s`, ratios: {}, budget: "" },
+    {
+      what: "tell",
+      papyra: `${number(tell.papyra.perSecond)}/s`,
+      ratios: { "nact 7.6": tell.nact.ratio },
+      budget: "4 of nact",
+    },
+    {
+      what: "ask",
+      papyra: `${number(ask.papyra.perSecond)}/s`,
+      ratios: { "nact 7.6": ask.nact.ratio },
+      budget: "1.5 of nact",
+    },
+    {
+      what: "an idle actor",
+      papyra: `${Math.round(await idleActorBytes())} bytes of heap`,
+      ratios: {},
+      budget: "1,024 bytes",
+    },
+    {
+      what: "durable commands, 1,000 actors",
+      papyra: `${number(await durableCommands(base))}/s`,
+      ratios: {},
+      budget: "",
+    },
   ];
 }

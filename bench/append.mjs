@@ -36,7 +36,8 @@ async function bare(dir, writers, each) {
   const rate = await timed(writers * each, async () => {
     for (let i = 0; i < each; i++) {
       let text = "";
-      for (let w = 0; w < writers; w++) text += `${JSON.stringify({ seq: n, timestamp: Date.now() / 1000, ...recordOf(n++) })}\n`;
+      for (let w = 0; w < writers; w++)
+        text += `${JSON.stringify({ seq: n, timestamp: Date.now() / 1000, ...recordOf(n++) })}\n`;
       const bytes = Buffer.from(text);
       await file.write(bytes, 0, bytes.length, position);
       position += bytes.length;
@@ -51,13 +52,21 @@ async function sqlite(dir, writers, each) {
   const db = new Database(join(dir, "log.db"));
   db.pragma("journal_mode = WAL");
   db.pragma("synchronous = FULL");
-  db.exec("CREATE TABLE log (seq INTEGER PRIMARY KEY, timestamp REAL, kind TEXT, address TEXT, type TEXT, payload TEXT)");
+  db.exec(
+    "CREATE TABLE log (seq INTEGER PRIMARY KEY, timestamp REAL, kind TEXT, address TEXT, type TEXT, payload TEXT)",
+  );
   const insert = db.prepare("INSERT INTO log (timestamp, kind, address, type, payload) VALUES (?, ?, ?, ?, ?)");
   let n = 0;
   const batch = db.transaction(() => {
     for (let w = 0; w < writers; w++) {
       const record = recordOf(n++);
-      insert.run(Date.now() / 1000, record.kind, record.actor_address, record.event_type, JSON.stringify(record.payload));
+      insert.run(
+        Date.now() / 1000,
+        record.kind,
+        record.actor_address,
+        record.event_type,
+        JSON.stringify(record.payload),
+      );
     }
   });
   const rate = await timed(writers * each, async () => {
@@ -86,7 +95,10 @@ export async function benchAppend(base, roundCount) {
     rows.push({
       what: `durable append, ${writers} concurrent writer${writers === 1 ? "" : "s"}`,
       papyra: `${Math.round(result.papyra.perSecond).toLocaleString("en-US")} records/s`,
-      ratios: { "bare stringify + write + fdatasync": result.bare.ratio, "SQLite (WAL, FULL), same batches": result.sqlite.ratio },
+      ratios: {
+        "bare stringify + write + fdatasync": result.bare.ratio,
+        "SQLite (WAL, FULL), same batches": result.sqlite.ratio,
+      },
       budget: writers === 1000 ? "0.9 of bare, 1.2 of SQLite" : "",
     });
   }

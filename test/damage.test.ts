@@ -21,6 +21,8 @@ async function all(name: string, base: Base, cases: Iterable<Mutation>): Promise
   const failed: string[] = [];
   const started = performance.now();
   for (const mutation of cases) {
+    const same = [...mutation.files].every(([file, bytes]) => bytes !== undefined && base.files.get(file)?.equals(bytes) === true);
+    if (same) continue; // a swap of equal lines, a reversal of one
     count += 1;
     try {
       await verifyCase(base, simScene(base, mutation.files, PATH), mutation);
@@ -43,13 +45,21 @@ test("the store to damage has all logs, closed segments and a gap record, and is
     "papyra.json",
     "snapshots.ndjson",
   ]);
-  expect(mended.scan.verdict).toBe("healthy: 15 records, every seq accounted for");
+  expect(mended.scan.verdict).toBe("healthy: 13 records, every seq accounted for");
   expect(torn.scan.counts).toEqual({ "torn-tail": 1 });
   expect(mended.scan.logs.find((log) => log.log === "events")?.accounted.quarantined).toBe(1);
 });
 
 describe("bytes", () => {
-  for (const file of ["audits.ndjson", "dead_letters.ndjson", "events.ndjson", "journal.00000000000000000001.ndjson", "journal.ndjson", "papyra.json", "snapshots.ndjson"]) {
+  for (const file of [
+    "audits.ndjson",
+    "dead_letters.ndjson",
+    "events.ndjson",
+    "journal.00000000000000000001.ndjson",
+    "journal.ndjson",
+    "papyra.json",
+    "snapshots.ndjson",
+  ]) {
     test(file, async () => {
       await all(`every byte of ${file}`, mended, everyByte(file, mended.files.get(file)!));
       await all(`every cut of ${file}`, mended, everyCut(file, mended.files.get(file)!));
@@ -57,10 +67,13 @@ describe("bytes", () => {
   }
 });
 
-test("every line", async () => {
-  for (const file of mended.files.keys()) {
-    if (file !== "papyra.json") await all(`every line of ${file}`, mended, everyLine(mended, other, file));
-  }
+test("every line", () => {
+  const files = [...mended.files.keys()].filter((file) => file !== "papyra.json");
+  return all(
+    "every line",
+    mended,
+    files.flatMap((file) => [...everyLine(mended, other, file)]),
+  );
 });
 
 test("every file", () => all("every file", mended, everyFile(mended, other)));

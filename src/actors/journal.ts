@@ -5,7 +5,8 @@ import type { Store } from "../backends/store.ts";
 import { ensureError, isPapyraError, PapyraError } from "../errors.ts";
 import type { JournalRecord, NewRecord, SnapshotRecord } from "../log/record.ts";
 import type { Position } from "./history.ts";
-import { type BuiltIndex, buildIndex, type IndexedRecord } from "./record-index.ts";
+import { type BuiltIndex, buildIndex } from "./index-pass.ts";
+import type { IndexedRecord } from "./record-index.ts";
 import { RecordReader, type Sink } from "./record-reader.ts";
 
 /** A journal record before the store gives it a seq and a time. */

@@ -1,12 +1,7 @@
-// Where the records of each persistent actor stand in one log: built in one pass over the log, kept up to date from what
-// is appended, and never stored. A cache: it can be thrown away and made again. Forty bytes a record, in arrays of
-// numbers, so that millions of records are no work for the garbage collector.
+// Where the records of each persistent actor stand in one log. A cache in memory: it is kept up to date from what is
+// appended, never stored, and can be thrown away and made again. Forty-four bytes a record, in arrays of numbers, so that
+// millions of records are no work for the garbage collector.
 import type { Location } from "../backends/locate.ts";
-import type { Store } from "../backends/store.ts";
-import type { SeqRange } from "../log/anomaly.ts";
-import { normalise, subtract } from "../log/ranges.ts";
-import type { GapRecord, LogName } from "../log/record.ts";
-import { type Absences, absencesOf } from "./history.ts";
 
 /** A record that an index knows. */
 export interface IndexedRecord {
@@ -74,8 +69,10 @@ export class RecordIndex {
     columns.offset[row] = at.offset;
     columns.length[row] = at.length;
     columns.segment[row] = this.#segmentId(at.segment);
-    columns.previous[row] = this.#newest.get(persistenceId) ?? -1;
-    this.#newest.set(persistenceId, row);
+    const newest = this.#newest.get(persistenceId);
+    columns.previous[row] = newest ?? -1;
+    // A part of a string keeps the whole string in memory: an id that stays is copied.
+    this.#newest.set(newest === undefined ? Buffer.from(persistenceId).toString() : persistenceId, row);
     if (seq < this.#maxSeq) this.#disordered = true;
     else this.#maxSeq = seq;
   }
@@ -113,40 +110,4 @@ export class RecordIndex {
     }
     return id;
   }
-}
-
-/** An index and what its log lacks. */
-export interface BuiltIndex {
-  readonly index: RecordIndex;
-  readonly absences: Absences;
-  /** The last seq that is in the index or known to be absent. */
-  readonly lastSeq: number;
-}
-
-/** Reads a log once. Damage does not stop it: whose records are missing is judged actor by actor. */
-export async function buildIndex(store: Store, log: LogName & ("journal" | "snapshots")): Promise<BuiltIndex> {
-  const index = new RecordIndex();
-  const gaps: GapRecord[] = [];
-  let holes: SeqRange[] = [];
-  let maxSeq = 0;
-  const lastSeq = store.lastSeq(log);
-  for await (const record of store.read(log, { tolerateMissing: true })) {
-    const { seq } = record;
-    if (seq > maxSeq) {
-      if (seq > maxSeq + 1) holes.push({ from: maxSeq + 1, to: seq - 1 });
-      maxSeq = seq;
-    } else {
-      // Behind its place: it fills a hole, or it is a second copy, which recovery would remove.
-      if (!holes.some(({ from, to }) => from <= seq && seq <= to)) continue;
-      holes = subtract(holes, [{ from: seq, to: seq }]);
-    }
-    if (record.kind === "gap") gaps.push(record);
-    else if (record.kind === "journal" || record.kind === "snapshot") {
-      const journalSeq = record.kind === "snapshot" ? record.journal_seq : seq;
-      index.add({ persistenceId: record.persistence_id, seq, revision: record.revision, journalSeq, at: record.at });
-    }
-  }
-  const behind = { from: maxSeq + 1, to: lastSeq };
-  const absences = absencesOf(normalise([...holes, behind]), gaps);
-  return { index, absences, lastSeq: Math.max(maxSeq, lastSeq) };
 }

@@ -46,6 +46,8 @@ export interface StoreFinding {
   readonly file: string;
   readonly detail: string;
   readonly log?: LogName;
+  /** How many bytes are damaged. */
+  readonly bytes?: number;
 }
 
 /** What a reader learns about a store before it reads any log. */

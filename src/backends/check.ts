@@ -2,13 +2,14 @@
 // start-up check and opening all begin here, so that they can never disagree. Changes nothing; memory stays flat.
 import type { Backend, Segment, StoreView } from "./backend.ts";
 import { PapyraError } from "../errors.ts";
-import { decodeRecord, seedOf } from "../log/codec.ts";
+import { decodeRecord, encodeIdentity, seedOf } from "../log/codec.ts";
 import type { SeqRange } from "../log/anomaly.ts";
 import { HEAD_BYTES, judgeHead, type Head } from "../log/identity.ts";
 import { LogLedger, type LogAccount } from "../log/ledger.ts";
 import { type Entry, LineScanner, linesOf } from "../log/lines.ts";
 import { subtract } from "../log/ranges.ts";
 import { type Identity, LOG_NAMES, type LogName, type LogRecord } from "../log/record.ts";
+import { activeName } from "../log/segments.ts";
 
 export interface CheckOptions {
   /** A living writer may be appending: bytes behind the last whole line of the active segment are in flight. */
@@ -111,6 +112,7 @@ class LogCheck {
   }
 
   finish(segments: readonly Segment[]): CheckedLog {
+    this.#checkActive(segments);
     const reach = this.#log === undefined ? undefined : this.#view.reach(this.#log);
     return {
       log: this.#log,
@@ -122,6 +124,17 @@ class LogCheck {
       checked: this.#checked,
       tail: this.#tail,
     };
+  }
+
+  /** Every log has a file that is appended to; only beside a writer it may be in the making. */
+  #checkActive(segments: readonly Segment[]): void {
+    const identity = identityOf(this.#view, this.#log);
+    if (identity === undefined || this.#options.live) return;
+    if (segments.length === 0 || segments.some((segment) => segment.active)) return;
+    const file = activeName(identity.log);
+    const detail = "the file that is appended to is missing";
+    const line = Buffer.from(encodeIdentity(identity));
+    this.#ledger.report("missing-segment", { file, offset: 0, length: 0, detail }, { type: "identity", line });
   }
 
   /** Whether the segment still ends in a whole verified line after this entry. */
@@ -255,10 +268,8 @@ export async function* readRecords(
         const located = { record: decodeRecord(line), segment: segment.name, offset, length: line.length };
         const { seq } = located.record;
         if (seq > options.to) return;
-        if (!tolerant) {
-          if (seq <= previous) throw damaged(segment.name, offset, `seq ${seq} stands behind seq ${previous}`);
-          assertNothingMissing(options, Math.max(previous + 1, options.from), seq - 1, segment.name, offset);
-        }
+        if (seq <= previous) throw damaged(segment.name, offset, `seq ${seq} stands behind seq ${previous}`);
+        assertNothingMissing(options, Math.max(previous + 1, options.from), seq - 1, segment.name, offset);
         previous = seq;
         offset += line.length + 1;
         if (seq >= options.from) yield located;

@@ -160,11 +160,19 @@ async function viewDirectory(env: Env, path: string, writer: ClaimOwner | undefi
   const recorded = names.includes(STORE_FILE) ? await readStoreFile(env, path, findings) : undefined;
   const identity = recorded ?? (await rebuildIdentity(env, path, segments));
   for (const log of LOG_NAMES) {
-    if (recorded !== undefined && !segments.some((segment) => segment.log === log)) {
+    // The store's own file is made last: where it is, all logs were.
+    if (names.includes(STORE_FILE) && !segments.some((segment) => segment.log === log)) {
       findings.push({ kind: "missing-segment", file: `${log}.ndjson`, log, detail: `the log ${log} has no file` });
     }
   }
-  if (segments.length === 0 && recorded === undefined) throw notFound(path, "there is no store in");
+  if (segments.length === 0 && !names.includes(STORE_FILE)) throw notFound(path, "there is no store in");
+  if (identity !== undefined && !names.includes(STORE_FILE)) {
+    findings.push({
+      kind: "missing-segment",
+      file: STORE_FILE,
+      detail: "the file is missing; it is made anew from the logs",
+    });
+  }
   const mark = await readMark(env, path);
   const trusted = mark !== undefined && (identity === undefined || mark.store === identity.store) ? mark : undefined;
   return {
@@ -200,12 +208,14 @@ function isForeignHousekeeping(name: string): boolean {
 
 async function readStoreFile(env: Env, path: string, findings: StoreFinding[]): Promise<StoreIdentity | undefined> {
   const file = join(path, STORE_FILE);
-  const identity = decodeStoreFile(await readSmall(env.fs, file), file);
+  const bytes = await readSmall(env.fs, file);
+  const identity = decodeStoreFile(bytes, file);
   if (identity === undefined) {
     findings.push({
       kind: "checksum-mismatch",
       file: STORE_FILE,
       detail: "the file is damaged; recovery rebuilds it from the logs",
+      bytes: bytes.length,
     });
   }
   return identity;

@@ -2,15 +2,14 @@
 import { join } from "node:path";
 import { readSmall } from "../env/durable.ts";
 import type { Env } from "../env/env.ts";
-import { decodeMark, type Mark, mayLag, speaksFor } from "../log/mark.ts";
+import { decodeSlots, type Mark, speaksFor } from "../log/mark.ts";
 import { MARK_FILE } from "../log/segments.ts";
 
 export async function readMark(env: Env, path: string): Promise<Mark | undefined> {
   const file = join(path, MARK_FILE);
   const stat = await env.fs.stat(file);
   if (stat === undefined || stat.kind !== "file") return undefined;
-  const bytes = await readSmall(env.fs, file);
-  const mark = decodeMark(bytes);
-  if (mark === undefined || !speaksFor(mark, stat, env.host.bootId)) return undefined;
-  return mayLag(bytes, mark) ? { ...mark, stale: true } : mark;
+  const found = decodeSlots(await readSmall(env.fs, file));
+  if (found === undefined || !speaksFor(found.newest, stat, env.host.bootId)) return undefined;
+  return found.stale ? { ...found.newest, stale: true } : found.newest;
 }

@@ -177,7 +177,7 @@ class MemoryStore {
       sync: async () => usable(),
       rewrite: async (segment, splices) => {
         usable();
-        const old = this.bytesOf(segment);
+        const old = this.#logs.get(segment)?.view() ?? Buffer.alloc(0);
         const parts: Uint8Array[] = [];
         let position = 0;
         for (const splice of splices) {

@@ -30,13 +30,6 @@ export interface StoreStats {
   readonly failure: Error | undefined;
 }
 
-/** Which records of a log to read. */
-export interface ReadOptions {
-  readonly from?: number;
-  readonly to?: number;
-  readonly tolerateMissing?: boolean;
-}
-
 /** The one writer of a store, open. */
 export interface Store {
   readonly backend: Backend;
@@ -49,11 +42,11 @@ export interface Store {
   append(log: LogName, records: readonly NewRecord[], options?: { readonly signal?: AbortSignal }): Promise<Appended>;
   /** Best effort: never waits, never throws; false, and counted, when the record is given up. */
   offer(log: LogName, record: NewRecord): boolean;
-  /**
-   * Durable records with seqs in `[from, to]`, in order. Rejects with LOG_DAMAGED where a record is missing, unless
-   * `tolerateMissing` says that the caller judges by what is there.
-   */
-  read(log: LogName, options?: ReadOptions): AsyncIterable<LogRecord & { readonly at: Location }>;
+  /** Durable records with seqs in `[from, to]`, in order. Rejects with LOG_DAMAGED where a record is missing. */
+  read(
+    log: LogName,
+    options?: { readonly from?: number; readonly to?: number },
+  ): AsyncIterable<LogRecord & { readonly at: Location }>;
   /** The records at these places, which must be in the order of the log. Each is verified again: LOG_DAMAGED. */
   readAt(log: LogName, locations: readonly Location[]): AsyncIterable<LogRecord>;
   /** Seqs that are missing without an explanation since before the store was opened. */
@@ -97,6 +90,12 @@ interface Pending {
 
 /** The longest that a line can be besides its fields: seq, durable, kind, time and checksum. */
 const ENVELOPE_BYTES = 128;
+
+/**
+ * Who was just acknowledged gets so many turns of the microtask queue to ask again before the next batch is closed. Else
+ * two halves of the callers would take turns, each waiting for the other's sync.
+ */
+const REJOIN_TURNS = 16;
 
 /** The writer over a claim whose logs have been resumed (open.ts). */
 export class StoreWriter implements Store {
@@ -182,7 +181,10 @@ export class StoreWriter implements Store {
     return true;
   }
 
-  async *read(log: LogName, options: ReadOptions = {}): AsyncGenerator<LogRecord & { readonly at: Location }> {
+  async *read(
+    log: LogName,
+    options: { readonly from?: number; readonly to?: number } = {},
+  ): AsyncGenerator<LogRecord & { readonly at: Location }> {
     const state = this.#logs[log];
     const to = Math.min(options.to ?? Number.MAX_SAFE_INTEGER, state.acknowledged);
     const view = await this.backend.view();
@@ -191,7 +193,6 @@ export class StoreWriter implements Store {
       to,
       missing: state.missing,
       absent: state.absent,
-      tolerateMissing: options.tolerateMissing === true,
     })) {
       const { record, segment, offset, length } = located;
       yield Object.assign(record, { at: { segment, offset, length } });
@@ -344,6 +345,7 @@ export class StoreWriter implements Store {
       await this.#answerFlushes();
       if (this.#queue.length === 0 || this.#failure !== undefined) break;
       await this.#commit(this.#takeBatch());
+      for (let i = 0; i < REJOIN_TURNS; i++) await undefined;
     }
     if (this.#failure !== undefined) {
       const rest = this.#queue;

@@ -49,8 +49,9 @@ export interface Anomaly {
 
 /**
  * Whether an anomaly is no reason to refuse to start: the leftover of an unfinished write that nobody was promised,
- * proved by the mark, behind which writing goes on in a new segment; or a file that is none of ours.
+ * proved by the mark, behind which writing goes on in a new segment; a file that is none of ours; a missing file in which
+ * nothing was, which opening makes anew.
  */
-export function isHarmless(anomaly: Anomaly): boolean {
-  return anomaly.acknowledged === "none" && (anomaly.kind === "torn-tail" || anomaly.kind === "unexpected-file");
+export function isHarmless({ kind, acknowledged }: Anomaly): boolean {
+  return acknowledged === "none" && (kind === "torn-tail" || kind === "unexpected-file" || kind === "missing-segment");
 }

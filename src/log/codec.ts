@@ -45,13 +45,12 @@ export function seedOf(identityLine: string | Uint8Array): number {
  * Rejects with RECORD_INVALID and the path of the offending value.
  */
 export function encodeFields(fields: Readonly<Record<string, unknown>>): string {
-  let out = "";
-  for (const [name, value] of Object.entries(fields)) {
-    if (value === undefined) continue;
-    assertStorable(value, name, undefined);
-    out += `,${JSON.stringify(name)}:${JSON.stringify(value)}`;
+  for (const name in fields) {
+    const value = fields[name];
+    if (typeof value !== "string" && value !== undefined) assertStorable(value, name, undefined);
   }
-  return out;
+  const text = JSON.stringify(fields);
+  return text.length === 2 ? "" : `,${text.slice(1, -1)}`;
 }
 
 /** One numbered line. `fields` comes from {@link encodeFields}; `durable` goes on the first record of a batch. */

@@ -67,7 +67,7 @@ export class LogLedger {
     const draft = this.#draft(kind, at.offset, at.length, at.detail, repair);
     if (at.file !== undefined) draft.finding.file = at.file;
     // A whole file that cannot be read explains the seqs that are missing behind it.
-    if (kind === "unreadable" || kind === "foreign-line") this.#open.push(draft);
+    if (kind === "unreadable" || kind === "foreign-line" || kind === "missing-segment") this.#open.push(draft);
     else this.#findings.add(draft);
   }
 

@@ -53,29 +53,28 @@ export function encodeMark(mark: Mark): Buffer {
 
 /** The newer of the two slots that are whole, or undefined. */
 export function decodeMark(bytes: Uint8Array): Mark | undefined {
-  let newest: Mark | undefined;
-  for (const slot of slotsOf(bytes)) {
-    const mark = decodeSlot(slot);
-    if (mark !== undefined && (newest === undefined || mark.count > newest.count)) newest = mark;
+  return decodeSlots(bytes)?.newest;
+}
+
+/** The newer whole slot, and whether the other is damaged and may have been newer still: then the mark is not exact. */
+export function decodeSlots(bytes: Uint8Array): { readonly newest: Mark; readonly stale: boolean } | undefined {
+  const slots = [0, 1].map((slot) =>
+    Buffer.from(bytes.subarray(slot * MARK_SLOT_BYTES, (slot + 1) * MARK_SLOT_BYTES)),
+  );
+  const [first, second] = slots.map(decodeSlot);
+  if (first !== undefined && second !== undefined) {
+    return { newest: first.count >= second.count ? first : second, stale: false };
   }
-  return newest;
+  const newest = first ?? second;
+  const other = slots[first === undefined ? 0 : 1] as Buffer;
+  return newest === undefined ? undefined : { newest, stale: !isOlder(other, newest.count) };
 }
 
-/** Whether the slot that is not `newest` is damaged and may have held a newer mark: then `newest` is not exact. */
-export function mayLag(bytes: Uint8Array, newest: Mark): boolean {
-  return slotsOf(bytes).some((slot) => {
-    if (decodeSlot(slot) !== undefined) return false;
-    if (slot.length === MARK_SLOT_BYTES && slot.every((byte) => byte === 0x20)) return false; // never written
-    const stated = /"count":(\d+),/.exec(slot.toString("latin1"));
-    if (stated === null || Number(stated[1]) !== newest.count - 1) return true;
-    // A flipped bit can make the older count out of the newer one (3 and 1 differ in one): its checksum tells.
-    const newer = slot.toString("latin1").replace(stated[0], `"count":${newest.count + 1},`);
-    return decodeSlot(Buffer.from(newer, "latin1")) !== undefined;
-  });
-}
-
-function slotsOf(bytes: Uint8Array): Buffer[] {
-  return [0, 1].map((slot) => Buffer.from(bytes.subarray(slot * MARK_SLOT_BYTES, (slot + 1) * MARK_SLOT_BYTES)));
+/** Whether a slot that is not whole was never written, or held the mark before `count`, as far as it can be read. */
+function isOlder(slot: Buffer, count: number): boolean {
+  const text = slot.toString("latin1");
+  const stated = /"count":(\d+),/.exec(text);
+  return stated === null ? text === " ".repeat(MARK_SLOT_BYTES) : Number(stated[1]) === count - 1;
 }
 
 function decodeSlot(slot: Buffer): Mark | undefined {

@@ -159,7 +159,7 @@ function gapLines(
 }
 
 function orderedPlans(checked: CheckedLog, edits: ReadonlyMap<string, readonly Edit[]>): SegmentPlan[] {
-  const active = checked.segments.find((segment) => segment.active)?.name;
+  const active = checked.log === undefined ? undefined : activeName(checked.log);
   const names = [...edits.keys()].sort((a, b) => Number(b === active) - Number(a === active) || (a < b ? -1 : 1));
   return names.map((segment) => {
     const splices = [...(edits.get(segment) as readonly Edit[])].sort(

@@ -3,7 +3,7 @@
 // as it shall be, and the next run goes on.
 import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
-import type { Backend, Claim, StoreView } from "../backends/backend.ts";
+import type { Backend, Claim, StoreFinding, StoreView } from "../backends/backend.ts";
 import { checkLog } from "../backends/check.ts";
 import { PapyraError } from "../errors.ts";
 import { type Anomaly, isHarmless } from "../log/anomaly.ts";
@@ -75,7 +75,7 @@ const ROUNDS_MAX = 10_000;
 export async function recover(backend: Backend, options: RecoverOptions): Promise<RecoverReport> {
   const { signal, onProgress, log } = options;
   const before = await scan(backend, { log, signal, onProgress });
-  if (options.mode === "ignore" || before.anomalies.every((anomaly) => cannotMend(anomaly))) {
+  if (options.mode === "ignore" || before.ok || !(await anythingToMend(backend, before, options))) {
     return unchanged(backend, options.mode, before);
   }
   const claim = await backend.claim("recovery");
@@ -89,9 +89,30 @@ export async function recover(backend: Backend, options: RecoverOptions): Promis
   }
 }
 
-/** A file that is none of ours is left alone. */
-function cannotMend(anomaly: Anomaly): boolean {
-  return anomaly.kind === "unexpected-file" && !anomaly.detail.includes("temporary");
+/** What recovery leaves alone: a file that is none of ours, a whole file that belongs elsewhere or cannot be judged. */
+function mayBeBeyondRepair({ kind, detail }: Anomaly): boolean {
+  return (
+    kind === "foreign-line" || kind === "unreadable" || (kind === "unexpected-file" && !detail.includes("temporary"))
+  );
+}
+
+/** Looks before it takes the store: where nothing can be mended, nothing at all is touched. */
+async function anythingToMend(backend: Backend, before: ScanReport, options: RecoverOptions): Promise<boolean> {
+  if (!before.anomalies.some(mayBeBeyondRepair)) return true;
+  const view = await backend.view();
+  if (view.writer !== undefined) return true; // the claim is refused, and says by whom
+  if (view.findings.some((finding) => isMendable(view, finding, options.log))) return true;
+  for (const log of logsToScan(view, options.log)) {
+    const checked = await checkLog(backend, view, log, { live: false, findingsMax: 1000, signal: options.signal });
+    const plan = await planRepair(backend, view, checked, { quarantine: false, by: "", nowMs: 0 });
+    if (plan.segments.length > 0) return true;
+  }
+  return false;
+}
+
+function isMendable(view: StoreView, finding: StoreFinding, log: LogName | undefined): boolean {
+  if (finding.kind === "unexpected-file") return finding.detail.includes("temporary");
+  return view.identity !== undefined && (log === undefined || finding.log === log);
 }
 
 function unchanged(backend: Backend, mode: RecoverMode, before: ScanReport): RecoverReport {
@@ -139,9 +160,10 @@ class Recovery {
     let view = await this.#claim.view();
     const missing = view.findings.filter((finding) => finding.kind === "missing-segment");
     const concerned = missing.some((finding) => this.#options.log === undefined || finding.log === this.#options.log);
-    const storeFile =
-      view.findings.some((finding) => finding.kind === "checksum-mismatch") && this.#options.log === undefined;
+    const damaged = view.findings.find((finding) => finding.kind === "checksum-mismatch");
+    const storeFile = damaged !== undefined && this.#options.log === undefined;
     if (view.identity !== undefined && (concerned || storeFile)) {
+      if (storeFile) await this.#keepStoreFile(view, damaged);
       await this.#claim.create(view.identity);
       for (const { file } of missing)
         this.#act("file created", {
@@ -154,16 +176,16 @@ class Recovery {
         });
       if (storeFile)
         this.#act("identity restored", {
-          file: "papyra.json",
+          file: damaged.file,
           offset: 0,
-          bytes: 0,
+          bytes: damaged.bytes ?? 0,
           kind: "checksum-mismatch",
           seqs: undefined,
           acknowledged: "none",
         });
       view = await this.#claim.view();
     }
-    for (const log of logsToScan(view, this.#options.log)) await this.#log(log);
+    for (const log of logsToScan(view, this.#options.log)) await this.#log(log, view);
     for (const file of await this.#claim.tidy()) {
       this.#act("temporary file removed", {
         file,
@@ -178,9 +200,9 @@ class Recovery {
   }
 
   /** Rounds, until one finds nothing that it can mend: findings are bounded, and a moved line is a duplicate at first. */
-  async #log(log: LogName | undefined): Promise<void> {
+  async #log(log: LogName | undefined, first: StoreView): Promise<void> {
     for (this.#round = 0; this.#round < ROUNDS_MAX; this.#round++) {
-      const view = await this.#claim.view();
+      const view = this.#round === 0 ? first : await this.#claim.view();
       const checked = await checkLog(this.#backend, view, log, {
         live: false,
         findingsMax: FINDINGS_PER_ROUND,
@@ -194,7 +216,7 @@ class Recovery {
       if (log !== undefined)
         this.#lastSeqs[log] = Math.max(checked.account.lastSeq, plan.gaps.length > 0 ? plan.lastSeq : 0);
       if (plan.segments.length === 0) return;
-      if (this.#options.mode === "quarantine" && plan.removed.length > 0) await this.#keep(view, plan);
+      if (this.#options.mode === "quarantine" && plan.removed.length > 0) await this.#keep(view, plan.removed);
       for (const { segment, splices, removedBytes, insertedBytes } of plan.segments) {
         this.#options.signal?.throwIfAborted();
         await this.#claim.rewrite(segment, splices);
@@ -230,14 +252,13 @@ class Recovery {
   }
 
   /** Keeps the bytes of each segment in one file, and what they were in another; both durable before anything goes. */
-  async #keep(view: StoreView, plan: LogPlan): Promise<void> {
+  async #keep(view: StoreView, removals: readonly RemovedBytes[]): Promise<void> {
     const lone = view.segments.some((segment) => segment.log === undefined);
     const home = lone ? dirname(this.#backend.location) : this.#backend.location;
     const root = this.#options.quarantineDir ?? join(home, QUARANTINE_DIR);
     this.#quarantine = join(root, this.#id);
     const bySegment = new Map<string, RemovedBytes[]>();
-    for (const removed of plan.removed)
-      bySegment.set(removed.segment, [...(bySegment.get(removed.segment) ?? []), removed]);
+    for (const removed of removals) bySegment.set(removed.segment, [...(bySegment.get(removed.segment) ?? []), removed]);
     const files = new Map<string, AsyncIterable<Uint8Array>>();
     for (const [segment, all] of bySegment) {
       const name = this.#round === 0 ? segment : `${segment}.round${this.#round + 1}`;
@@ -249,6 +270,13 @@ class Recovery {
       );
     }
     await this.#backend.quarantine(this.#quarantine, files);
+  }
+
+  async #keepStoreFile(view: StoreView, { kind, file, detail, bytes }: StoreFinding): Promise<void> {
+    if (this.#options.mode !== "quarantine" || bytes === undefined || bytes === 0) return;
+    const nothing = { log: undefined, seqs: undefined, lostSeqs: undefined, acknowledged: "none" } as const;
+    const finding = { ...nothing, kind, file, detail, offset: 0, length: bytes, repair: { type: "remove" } } as const;
+    await this.#keep(view, [{ segment: file, finding }]);
   }
 
   async *#bytesOf(

@@ -4,10 +4,13 @@ import { absencesOf, type Absences } from "../actors/history.ts";
 import { FoldState } from "../actors/fold.ts";
 import { type AnyPersistentActor, type Definition, definitionOf, typeOfPersistenceId } from "../actors/persistent.ts";
 import type { Backend, StoreView } from "../backends/backend.ts";
-import { checkLog, type LocatedRecord, readRecords } from "../backends/check.ts";
+import { checkLog } from "../backends/check.ts";
+import type { Location } from "../backends/locate.ts";
 import { type ErrorCode, isPapyraError, PapyraError } from "../errors.ts";
+import { decodeRecord } from "../log/codec.ts";
+import { linesOf } from "../log/lines.ts";
 import { normalise } from "../log/ranges.ts";
-import type { GapRecord, JournalRecord, LogName } from "../log/record.ts";
+import type { GapRecord, JournalRecord, LogName, LogRecord } from "../log/record.ts";
 
 export interface ReplayOptions {
   /** The definitions of the actors whose states are wanted. */
@@ -65,7 +68,9 @@ export interface ReplayReport {
   /** Types of actors in the journal that no definition was given for, with how many events each has. */
   readonly undefinedTypes: Readonly<Record<string, number>>;
   readonly problems: readonly ReplayProblem[];
-  readonly verified: { readonly folds: number; readonly snapshots: number; readonly divergences: readonly Divergence[] } | undefined;
+  readonly verified:
+    | { readonly folds: number; readonly snapshots: number; readonly divergences: readonly Divergence[] }
+    | undefined;
 }
 
 interface Expectation {
@@ -108,7 +113,6 @@ class Replay {
   readonly #options: ReplayOptions;
   readonly #definitions = new Map<string, Definition>();
   #absences: Absences = { missing: [], lost: [], compacted: [] };
-  #journalSeq = 0;
   #expected = new Map<string, Expectation[]>();
 
   constructor(backend: Backend, view: StoreView, options: ReplayOptions) {
@@ -135,41 +139,43 @@ class Replay {
       onEntry: (entry) => void (entry.type === "gap" && gaps.push(entry.record)),
     });
     this.#absences = absencesOf(normalise([...checked.account.missingSeqs, ...gaps]), gaps);
-    this.#journalSeq = checked.account.lastSeq;
     if (this.#options.verify !== true) return;
-    for await (const { record } of this.#read("snapshots")) {
-      if (record.kind !== "snapshot") continue;
+    await this.#pass("snapshots", (record) => {
+      if (record.kind !== "snapshot") return;
       const definition = this.#definitions.get(typeOfPersistenceId(record.persistence_id) ?? "");
-      if (definition === undefined || (record.version ?? 1) !== definition.stateVersion) continue;
+      if (definition === undefined || (record.version ?? 1) !== definition.stateVersion) return;
       const list = this.#expected.get(record.persistence_id) ?? [];
       this.#expected.set(record.persistence_id, [...list, { revision: record.revision, digest: record.digest }]);
-    }
+    });
   }
 
   /** One pass over the journal; each actor has a fold of its own, and a failing one stops alone. */
   async fold(): Promise<Folded> {
     const actors = new Map<string, Running>();
-    const folded = { problems: [] as ReplayProblem[], divergences: [] as Divergence[], undefinedTypes: {} as Record<string, number> };
+    const folded = {
+      problems: [] as ReplayProblem[],
+      divergences: [] as Divergence[],
+      undefinedTypes: {} as Record<string, number>,
+    };
     let events = 0;
     let lastSeq = 0;
     let snapshots = 0;
-    for await (const located of this.#read("journal")) {
-      const { record } = located;
-      if (this.#isBehind(record.seq, record.timestamp)) break;
-      lastSeq = record.seq;
-      if (record.kind !== "journal") continue;
-      if (this.#options.persistenceId !== undefined && record.persistence_id !== this.#options.persistenceId) continue;
+    await this.#pass("journal", (record, at) => {
+      if (this.#isBehind(record.seq, record.timestamp)) return;
+      lastSeq = Math.max(lastSeq, record.seq);
+      if (record.kind !== "journal") return;
+      if (this.#options.persistenceId !== undefined && record.persistence_id !== this.#options.persistenceId) return;
       const running = this.#running(actors, record, folded.undefinedTypes);
-      if (running === undefined || running.failed) continue;
+      if (running === undefined || running.failed) return;
       events += 1;
       try {
-        running.fold.push(record, { segment: located.segment, offset: located.offset, length: located.length });
+        running.fold.push(record, at);
         snapshots += this.#compareSnapshots(running, record, folded.divergences);
       } catch (error) {
         running.failed = true;
         folded.problems.push(problemOf(record.persistence_id, error));
       }
-    }
+    });
     const whole = this.#options.untilSeq === undefined && this.#options.untilMs === undefined;
     for (const [persistenceId, running] of actors) {
       if (running.failed || !whole) continue;
@@ -188,7 +194,11 @@ class Replay {
     return (untilSeq !== undefined && seq > untilSeq) || (untilMs !== undefined && timestamp * 1000 > untilMs);
   }
 
-  #running(actors: Map<string, Running>, record: JournalRecord, undefinedTypes: Record<string, number>): Running | undefined {
+  #running(
+    actors: Map<string, Running>,
+    record: JournalRecord,
+    undefinedTypes: Record<string, number>,
+  ): Running | undefined {
     const id = record.persistence_id;
     const known = actors.get(id);
     if (known !== undefined) return known;
@@ -219,14 +229,22 @@ class Replay {
         running.sinceEqual = undefined;
       } else {
         const since = running.sinceEqual ?? { revision, seq: record.seq, eventType: record.event_type };
-        divergences.push({ persistenceId: record.persistence_id, against: "snapshot", ...since, equalUpTo: running.equalUpTo });
+        divergences.push({
+          persistenceId: record.persistence_id,
+          against: "snapshot",
+          ...since,
+          equalUpTo: running.equalUpTo,
+        });
       }
     }
     return compared;
   }
 
   /** The divergences of both folds: of each from the snapshots, and of one from the other, located event by event. */
-  async compare(first: Folded, second: Folded): Promise<{ folds: number; snapshots: number; divergences: Divergence[] }> {
+  async compare(
+    first: Folded,
+    second: Folded,
+  ): Promise<{ folds: number; snapshots: number; divergences: Divergence[] }> {
     const suspects = new Set<string>();
     for (const [id, { fold, failed }] of first.actors) {
       const other = second.actors.get(id);
@@ -241,9 +259,9 @@ class Replay {
   async #locate(suspects: ReadonlySet<string>): Promise<Divergence[]> {
     const pairs = new Map<string, readonly [FoldState, FoldState]>();
     const found = new Map<string, Divergence>();
-    for await (const { record } of this.#read("journal")) {
-      if (this.#isBehind(record.seq, record.timestamp)) break;
-      if (record.kind !== "journal" || !suspects.has(record.persistence_id) || found.has(record.persistence_id)) continue;
+    await this.#pass("journal", (record) => {
+      if (this.#isBehind(record.seq, record.timestamp)) return;
+      if (record.kind !== "journal" || !suspects.has(record.persistence_id) || found.has(record.persistence_id)) return;
       const id = record.persistence_id;
       const definition = this.#definitions.get(typeOfPersistenceId(id) ?? "") as Definition;
       const make = (): FoldState => new FoldState(definition, id, { absences: this.#absences });
@@ -251,13 +269,21 @@ class Replay {
       pairs.set(id, pair);
       const before = pair[0].revision;
       const failed = pair.map((fold) => throws(() => fold.push(record)));
-      if (failed[0] === failed[1] && (failed[0] === true || pair[0].digest() === pair[1].digest())) continue;
+      if (failed[0] === failed[1] && (failed[0] === true || pair[0].digest() === pair[1].digest())) return;
       const { revision, seq, event_type: eventType } = record;
       found.set(id, { persistenceId: id, against: "fold", revision, seq, eventType, equalUpTo: before });
-    }
+    });
     // A handler may happen to agree with itself this time: that it did not before is what counts.
     for (const id of suspects) {
-      if (!found.has(id)) found.set(id, { persistenceId: id, against: "fold", revision: 0, seq: 0, eventType: "(not the same one each time)", equalUpTo: 0 });
+      if (!found.has(id))
+        found.set(id, {
+          persistenceId: id,
+          against: "fold",
+          revision: 0,
+          seq: 0,
+          eventType: "(not the same one each time)",
+          equalUpTo: 0,
+        });
     }
     return [...found.values()];
   }
@@ -276,10 +302,13 @@ class Replay {
     const diverged = verified?.divergences.length ?? 0;
     const ok = folded.problems.length === 0 && diverged === 0;
     const what = `${actors.length} actors from ${folded.events} events`;
-    const proof = verified === undefined ? "" : `, folded twice with equal digests, ${verified.snapshots} snapshots agree`;
+    const proof =
+      verified === undefined ? "" : `, folded twice with equal digests, ${verified.snapshots} snapshots agree`;
     return {
       ok,
-      verdict: ok ? `replayed ${what}${proof}` : `replayed ${what}; ${folded.problems.length} histories cannot be folded, ${diverged} states diverge`,
+      verdict: ok
+        ? `replayed ${what}${proof}`
+        : `replayed ${what}; ${folded.problems.length} histories cannot be folded, ${diverged} states diverge`,
       path: this.#backend.location,
       events: folded.events,
       lastSeq: folded.lastSeq,
@@ -290,18 +319,26 @@ class Replay {
     };
   }
 
-  async *#read(log: LogName): AsyncGenerator<LocatedRecord, void, undefined> {
-    const to = log === "journal" ? this.#journalSeq : Number.MAX_SAFE_INTEGER;
-    const total = this.#view.segments.filter((segment) => segment.log === log).reduce((sum, { bytes }) => sum + bytes, 0);
+  /** Every verified record of a log, in the order in which they stand. What is damaged is judged actor by actor. */
+  async #pass(log: LogName, visit: (record: LogRecord, at: Location) => void): Promise<void> {
+    const total = this.#view.segments
+      .filter((segment) => segment.log === log)
+      .reduce((sum, { bytes }) => sum + bytes, 0);
     let done = 0;
-    for await (const located of readRecords(this.#backend, this.#view, log, { from: 1, to, missing: [], absent: [], tolerateMissing: true })) {
-      done += located.length + 1;
-      if (located.record.seq % 4096 === 0) {
-        this.#options.signal?.throwIfAborted();
-        this.#options.onProgress?.(done, total);
-      }
-      yield located;
-    }
+    await checkLog(this.#backend, this.#view, log, {
+      live: this.#view.writer !== undefined,
+      findingsMax: 1,
+      signal: this.#options.signal,
+      onProgress: (bytes) => this.#options.onProgress?.((done += bytes), total),
+      onEntry: (entry, segment) => {
+        if (entry.type !== "run") return;
+        let { offset } = entry;
+        for (const line of linesOf(entry)) {
+          visit(decodeRecord(line), { segment: segment.name, offset, length: line.length });
+          offset += line.length + 1;
+        }
+      },
+    });
   }
 }
 

@@ -143,17 +143,17 @@ function report(
 }
 
 function storeAnomaly(view: StoreView, finding: StoreFinding): Anomaly {
-  const reach = finding.kind === "missing-segment" && finding.log !== undefined ? view.reach(finding.log) : undefined;
+  const missing = finding.kind === "missing-segment" && finding.log !== undefined;
+  const reach = missing && finding.log !== undefined ? view.reach(finding.log) : undefined;
   const lost = reach !== undefined && reach.seq > 0 ? { from: 1, to: reach.seq } : undefined;
-  const missing = finding.kind === "missing-segment";
   return {
     kind: finding.kind,
     log: finding.log,
     file: finding.file,
     offset: 0,
-    length: 0,
+    length: finding.bytes ?? 0,
     seqs: lost,
-    acknowledged: lost !== undefined ? "lost" : missing && reach === undefined ? "unknown" : "none",
+    acknowledged: lost !== undefined ? "lost" : missing && reach?.exact !== true ? "unknown" : "none",
     lostSeqs: lost,
     detail: finding.detail,
   };

@@ -282,7 +282,7 @@ describe("parents and children", () => {
           throw new Error("broken");
         },
       }),
-      { supervision: { restartsMax: 1 } },
+      { supervision: { restartsMax: 1, withinMs: 60_000 } },
     );
     await settle();
     await codeOf(parent.ask("x"));

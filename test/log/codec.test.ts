@@ -231,6 +231,7 @@ describe("identity lines", () => {
 
 test("invalid UTF-8 is never decoded to something else", () => {
   expect(parseObject(Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]))).toBeUndefined();
+  expect(parseObject(Buffer.from('\ufeff{"ok":1}'))).toBeUndefined();
   expect(parseObject(Buffer.from('{"ok":1}'))).toEqual({ ok: 1 });
 });
 
