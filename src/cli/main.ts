@@ -9,6 +9,7 @@ import { type Act, buildProgram } from "./commands.ts";
 import type { Context, Outcome } from "./context.ts";
 import { exitOfError } from "./exit-codes.ts";
 import { type CliIo, type Output, type Paint, PLAIN, wantsColour } from "./io.ts";
+import { nextAfterError } from "./next.ts";
 import { printable } from "./text.ts";
 
 const STYLES = { good: ["green"], bad: ["red", "bold"], dim: ["dim"], bold: ["bold"] } as const;
@@ -110,7 +111,10 @@ function failureOf(command: string, version: string, thrown: unknown): string {
 }
 
 function asPapyraError(thrown: unknown): PapyraError {
-  if (isPapyraError(thrown)) return thrown;
+  if (isPapyraError(thrown)) {
+    const { code, message, details, cause, hint = nextAfterError(code) } = thrown;
+    return thrown.hint === undefined ? new PapyraError(code, message, { cause, details, hint }) : thrown;
+  }
   const error = ensureError(thrown);
   return new PapyraError("INTERNAL", error.message, {
     cause: error,

@@ -1,4 +1,5 @@
 // What to do next, with the exact command. Pure.
+import type { ErrorCode } from "../errors.ts";
 import { type Anomaly, isHarmless } from "../log/anomaly.ts";
 import type { RecoverReport } from "../ops/recover.ts";
 import type { ScanReport } from "../ops/scan.ts";
@@ -11,6 +12,12 @@ function next(...steps: readonly string[]): string[] {
 
 function recoverCommand(path: string): string {
   return `papyra persistence recover --path ${quoted(path)} --mode quarantine --quarantine-dir ./quarantine`;
+}
+
+/** For errors that bring no hint of their own: there is always a next step. */
+export function nextAfterError(code: ErrorCode): string {
+  if (code === "STORAGE_FAILED") return "look at the disk and at the system's own log, then run the same command again";
+  return `docs/errors.md says what to do about ${code}`;
 }
 
 /** What only a person can mend. */

@@ -1,21 +1,27 @@
-// What the tests of persistent actors share: a definition with all sorts of commands, stores that can be torn and damaged,
-// and a system over a store.
-import { ActorSystem } from "../../src/actors/system.ts";
+// What the tests of persistent actors share: a definition with all sorts of commands, systems over a memory store, and
+// stores that are torn and damaged byte by byte.
 import { persistentActor } from "../../src/actors/persistent.ts";
+import { ActorSystem } from "../../src/actors/system.ts";
+import type { Backend } from "../../src/backends/backend.ts";
 import type { MemoryBackend } from "../../src/backends/memory.ts";
-import { memoryStore } from "../../src/index.ts";
-import type { JournalRecord, LogName, SnapshotRecord } from "../../src/log/record.ts";
-import { openStore } from "../../src/backends/open.ts";
+import { LOG_NAMES, type JournalRecord, type LogName, type SnapshotRecord } from "../../src/log/record.ts";
 
 export interface Entries {
   readonly entries: readonly { readonly key: string; readonly value: number }[];
   readonly total: number;
 }
 
-/** A ledger of numbered entries; `snapshotEvery` 0 means never. */
-export function ledgerWith(options: { snapshotEvery?: number; historyGaps?: "stop" | "accept" } = {}) {
+export interface LedgerOptions {
+  /** Default: never. */
+  readonly snapshotEvery?: number;
+  readonly historyGaps?: "stop" | "accept";
+}
+
+/** A ledger of entries. */
+export function ledgerWith(options: LedgerOptions = {}) {
   return persistentActor(
     {
+      ...options,
       type: "ledger",
       initial: (): Entries => ({ entries: [], total: 0 }),
       events: {
@@ -28,8 +34,6 @@ export function ledgerWith(options: { snapshotEvery?: number; historyGaps?: "sto
           throw new Error("this event cannot be folded");
         },
       },
-      ...(options.snapshotEvery ? { snapshotEvery: options.snapshotEvery } : {}),
-      ...(options.historyGaps ? { historyGaps: options.historyGaps } : {}),
     },
     {
       put: (_state, c: { key: string; value: number }, ctx) => ctx.persist("put", c).reply((after) => after.total),
@@ -49,52 +53,64 @@ export function ledgerWith(options: { snapshotEvery?: number; historyGaps?: "sto
   );
 }
 
-export async function startSystem(store: MemoryBackend = memoryStore()): Promise<ActorSystem> {
-  const system = new ActorSystem({ store });
+/** A started system that collects its problems. */
+export async function startSystem(store: Backend): Promise<ActorSystem & { readonly problems: Error[] }> {
+  const problems: Error[] = [];
+  const system = new ActorSystem({ store, startup: "ignore", onProblem: (error) => problems.push(error) });
   await system.start();
-  return system;
+  return Object.assign(system, { problems });
 }
 
-/** All records of a log, as they are stored. */
-export async function stored<R = JournalRecord | SnapshotRecord>(
-  backend: MemoryBackend,
-  log: LogName = "journal",
-): Promise<R[]> {
-  const store = await openStore(backend);
-  const records: R[] = [];
-  for await (const record of store.read(log, { tolerateMissing: true })) records.push(record as R);
-  await store.close();
+/** All lines of a log that parse, as they are stored. */
+export async function stored(backend: Backend, log: "journal"): Promise<JournalRecord[]>;
+export async function stored(backend: Backend, log: "snapshots"): Promise<SnapshotRecord[]>;
+export async function stored(backend: Backend, log: LogName): Promise<unknown[]>;
+export async function stored(backend: Backend, log: LogName): Promise<unknown[]> {
+  const records: unknown[] = [];
+  for (const segment of (await backend.view()).segments.filter((each) => each.log === log)) {
+    const parts: Buffer[] = [];
+    for await (const chunk of backend.read(segment.name, 0, segment.bytes)) parts.push(Buffer.from(chunk));
+    const lines = Buffer.concat(parts).toString("utf8").split("\n").slice(1, -1);
+    records.push(...lines.map((line) => JSON.parse(line) as unknown));
+  }
   return records;
 }
 
-/** The journal's active segment cut to its first `bytes`, as after a torn write: nobody vouches for what is gone. */
-export async function tear(backend: MemoryBackend, log: LogName, bytes: number, ackedSeq: number): Promise<void> {
+/** Where the lines of a log's active segment begin, the identity line first, and where the last one ends. */
+export function lineStarts(backend: MemoryBackend, log: LogName): number[] {
+  const bytes = backend.segmentBytes(`${log}.ndjson`);
+  const starts = [0];
+  for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) starts.push(at + 1);
+  return starts;
+}
+
+/** Cuts the active segment of a log to `bytes`, as a torn write leaves it: nobody was promised what stood behind. */
+export async function tear(backend: MemoryBackend, log: LogName, bytes: number, promisedSeq: number): Promise<void> {
   const claim = await backend.claim("test");
   const view = await claim.view();
-  const last: Record<string, number> = {};
-  for (const name of ["events", "journal", "audits", "dead_letters", "snapshots"] as const) {
-    last[name] = view.reach(name)?.seq ?? 0;
-  }
-  last[log] = ackedSeq;
-  backend.putSegment(`${log}.ndjson`, Buffer.from(backend.segmentBytes(`${log}.ndjson`).subarray(0, bytes)));
-  await claim.vouch(last as Record<LogName, number>);
+  const kept = Buffer.from(backend.segmentBytes(`${log}.ndjson`).subarray(0, bytes));
+  const seqs = {} as Record<LogName, number>;
+  for (const name of LOG_NAMES) seqs[name] = name === log ? promisedSeq : (await stored(backend, name)).length;
+  expectVouchable(view.segments.length);
+  backend.putSegment(`${log}.ndjson`, kept);
+  await claim.vouch(seqs);
   await claim.release();
 }
 
-/** Changes one byte in the payload of the line with this seq. */
-export function damage(backend: MemoryBackend, log: LogName, seq: number): { offset: number } {
-  for (const name of [`${log}.ndjson`, ...closedNames(backend, log)]) {
-    const bytes = Buffer.from(backend.segmentBytes(name));
-    const offset = bytes.indexOf(`{"seq":${seq},`);
-    if (offset < 0) continue;
-    const end = bytes.indexOf("\n", offset);
-    bytes[end - 25] = (bytes[end - 25] as number) ^ 1;
-    backend.putSegment(name, bytes);
-    return { offset };
-  }
-  throw new Error(`no line of seq ${seq}`);
+function expectVouchable(segments: number): void {
+  if (segments !== LOG_NAMES.length) throw new Error("this helper knows stores of one segment for each log");
 }
 
-function closedNames(_backend: MemoryBackend, _log: LogName): string[] {
-  return [];
+/** Changes one bit in the payload of the line with this seq. */
+export async function damage(backend: MemoryBackend, log: LogName, seq: number): Promise<void> {
+  for (const segment of (await backend.view()).segments.filter((each) => each.log === log)) {
+    const bytes = Buffer.from(backend.segmentBytes(segment.name));
+    const start = bytes.indexOf(`{"seq":${seq},`);
+    if (start < 0) continue;
+    const at = bytes.indexOf('"payload"', start) + 3;
+    bytes[at] = (bytes[at] as number) ^ 1;
+    backend.putSegment(segment.name, bytes);
+    return;
+  }
+  throw new Error(`no line of seq ${seq} in ${log}`);
 }

@@ -28,8 +28,9 @@ export interface Base {
   readonly torn: { readonly file: string; readonly offset: number } | undefined;
 }
 
+/** A record of as few bytes as can be: each of them will be damaged. */
 export function note(payload: unknown): NewRecord {
-  return { kind: "event", system_id: "l", actor_address: "l://a", event_type: "T", payload };
+  return { kind: "event", payload } as NewRecord;
 }
 
 const TORN = Buffer.from('{"seq":77,"kind":"event","timest');
@@ -64,7 +65,7 @@ export async function writeStore({ env, path, tear, flip }: Place, withTorn: boo
 }
 
 export async function simBase(withTorn: boolean, seed: number = 1, path: string = PATH): Promise<Base> {
-  const disk = new SimDisk({ seed });
+  const disk = new SimDisk({ seed, startMs: 1000 });
   const file = (name: string): string => `${path}/${name}`;
   await writeStore(
     {
@@ -73,7 +74,7 @@ export async function simBase(withTorn: boolean, seed: number = 1, path: string 
       tear: (name, bytes) => disk.corrupt(file(name), (content) => Buffer.concat([content, bytes])),
       flip: (name) =>
         disk.corrupt(file(name), (content) => {
-          content[content.indexOf('{"seq":2') + 20]! ^= 1;
+          content[content.indexOf('{"seq":2') + 12]! ^= 1;
           return content;
         }),
     },

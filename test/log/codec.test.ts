@@ -194,6 +194,11 @@ describe("what JSON would change is refused, with its place", () => {
     expect((thrown as { details: { path: string } }).details.path).toContain(path);
   });
 
+  test("a cycle is found at its first turn, not at the depth that is too deep", () => {
+    const details = { path: "payload.self.deeper", what: "a value that contains itself" };
+    expect(() => encodeFields({ payload: cyclic })).toThrow(expect.objectContaining({ details }));
+  });
+
   test("the same object twice is no cycle, and an object without prototype is plain", () => {
     const shared = { n: 1 };
     const bare = Object.assign(Object.create(null) as object, { a: shared, b: [shared, shared] });

@@ -1,3 +1,4 @@
+import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { encodeControlLine, encodeFields, encodeLine } from "../../src/log/codec.ts";
@@ -50,8 +51,11 @@ describe("a healthy segment", () => {
 
   test("an unknown control line and an unknown kind verify", () => {
     const control = Buffer.from(encodeControlLine(SEED, "season", { n: 1 }));
-    const later = Buffer.from(encodeLine(SEED, 1, undefined, "gapless", 0, encodeFields({ n: 1 })));
-    expect(entriesOf([control, later]).map((entry) => entry.type)).toEqual(["control", "run"]);
+    const body = '{"season":4';
+    const odd = Buffer.from(`${body},"crc":"${crc32(body, SEED).toString(16).padStart(8, "0")}"}\n`);
+    const fields = encodeFields({ from: 1, to: 1, reason: "lost" });
+    const later = Buffer.from(encodeLine(SEED, 1, undefined, "gapless", 0, fields));
+    expect(entriesOf([control, odd, later]).map((entry) => entry.type)).toEqual(["control", "control", "run"]);
   });
 
   test("a gap record without from and to is an ordinary record: nothing is accounted for by guessing", () => {

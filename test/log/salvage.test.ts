@@ -105,6 +105,7 @@ describe("lines that are too long", () => {
     for (const chunks of [Array.from({ length: 17 }, () => chunk), Array.from({ length: 16 }, () => chunk)]) {
       const entries = entriesOf(chunks);
       expect(entries).toMatchObject([{ type: "damage", offset: 0, length: chunks.length << 20, lines: 0 }]);
+      expect(damageOf(entries)[0]?.detail).toContain("no line is longer");
     }
   });
 });
