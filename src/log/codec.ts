@@ -86,7 +86,7 @@ export function statesCrc(bytes: Buffer, at: number, crc: number): boolean {
 }
 
 /** Whether the bytes at `at` are a suffix: the fixed bytes around the eight digits. */
-function hasSuffix(bytes: Buffer, at: number): boolean {
+export function hasSuffix(bytes: Buffer, at: number): boolean {
   return (
     bytes[at] === 0x2c && // ,"crc":"
     bytes[at + 1] === 0x22 &&

@@ -1,5 +1,6 @@
 // Chunks of a segment -> entries: runs of verified lines, gaps, seals, damage. The only place that knows about "\n".
 // Damage is data, never an exception, and reading goes on behind it; one damaged line never takes a neighbour with it.
+import { allVerify } from "./block.ts";
 import { LINE_BYTES_MAX, parseObject, verifies } from "./codec.ts";
 import { header } from "./header.ts";
 import type { GapRecord } from "./record.ts";
@@ -102,12 +103,17 @@ export class LineScanner {
       yield this.#tooLong(this.#skipped + first + 1, 1);
       bytes = bytes.subarray(first + 1);
     } else if (first >= 0 && this.#heldBytes > 0) {
-      bytes = this.#release(bytes);
+      // Only the line that was cut is put together: joining it with the whole chunk would copy everything once more.
+      yield* this.#whole(this.#release(bytes.subarray(0, first + 1)));
+      bytes = bytes.subarray(first + 1);
     }
     const end = bytes.lastIndexOf(NEWLINE) + 1;
-    const whole = bytes.subarray(0, end);
-    if (whole.length > 0) yield* this.#seed === undefined ? this.#unchecked(whole) : this.#checked(whole, this.#seed);
+    if (end > 0) yield* this.#whole(bytes.subarray(0, end));
     this.#hold(bytes.subarray(end));
+  }
+
+  #whole(lines: Buffer): Generator<Entry, void, undefined> {
+    return this.#seed === undefined ? this.#unchecked(lines) : this.#checked(lines, this.#seed);
   }
 
   /** The bytes after the last line break, once the segment has ended. */
@@ -172,9 +178,10 @@ export class LineScanner {
       durable = 0;
       return run;
     };
+    const whole = allVerify(seed, bytes);
     for (let start = 0; start < bytes.length; ) {
       const end = bytes.indexOf(NEWLINE, start) + 1;
-      const ok = verifies(seed, bytes, start, end - 1) && end - start <= LINE_BYTES_MAX;
+      const ok = (whole || verifies(seed, bytes, start, end - 1)) && end - start <= LINE_BYTES_MAX;
       if (ok && header.read(bytes, start) && !header.gap) {
         if (count > 0 && header.seq !== lastSeq + 1) yield take(start);
         if (count === 0) {
