@@ -2,7 +2,7 @@
 // appends that are known at once. What is found where is a cache in memory; the logs are the truth.
 import type { Location } from "../backends/locate.ts";
 import type { Store } from "../backends/store.ts";
-import { ensureError, isPapyraError, PapyraError } from "../errors.ts";
+import { isPapyraError, PapyraError } from "../errors.ts";
 import type { JournalRecord, NewRecord, SnapshotRecord } from "../log/record.ts";
 import type { Position } from "./history.ts";
 import { type BuiltIndex, buildIndex } from "./index-pass.ts";
@@ -103,19 +103,13 @@ export class Journal {
     return { revision: (records.at(-1) as NewJournalRecord).revision, seq: appended.lastSeq };
   }
 
-  /** Appends a snapshot. Best effort: resolves with what it failed with, counted. */
-  async appendSnapshot(record: NewSnapshotRecord): Promise<Error | undefined> {
-    try {
-      const appended = await this.store.append("snapshots", [record]);
-      const { persistence_id: persistenceId, revision, journal_seq: journalSeq } = record;
-      const at = appended.at[0] as Location;
-      this.#note("snapshots", { persistenceId, seq: appended.firstSeq, revision, journalSeq, at });
-      this.counters.snapshotsTaken += 1;
-      return undefined;
-    } catch (thrown) {
-      this.counters.snapshotsFailed += 1;
-      return ensureError(thrown);
-    }
+  /** Appends a snapshot. Rejects as `Store.append` does. */
+  async appendSnapshot(record: NewSnapshotRecord): Promise<void> {
+    const appended = await this.store.append("snapshots", [record]);
+    const { persistence_id: persistenceId, revision, journal_seq: journalSeq } = record;
+    const at = appended.at[0] as Location;
+    this.#note("snapshots", { persistenceId, seq: appended.firstSeq, revision, journalSeq, at });
+    this.counters.snapshotsTaken += 1;
   }
 
   #note(log: "journal" | "snapshots", record: IndexedRecord): void {

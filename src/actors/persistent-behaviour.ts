@@ -6,7 +6,7 @@ import { CommandScope, type Decided, type DecidedEvent } from "./decision.ts";
 import { digestOf } from "./digest.ts";
 import { evolve } from "./fold.ts";
 import { isThenable } from "./incarnation.ts";
-import type { Journal, NewJournalRecord } from "./journal.ts";
+import type { Journal, NewJournalRecord, NewSnapshotRecord } from "./journal.ts";
 import type { Definition } from "./persistent.ts";
 import { recoverActor } from "./recovery.ts";
 import type { Directive } from "./supervision.ts";
@@ -167,32 +167,38 @@ export class PersistentBehaviour implements Behaviour<CommandMessage, unknown> {
     const { snapshotEvery } = this.#identity.definition;
     if (snapshotEvery === 0 || this.#snapshot !== undefined) return;
     if (this.#revision - this.#snapshotRevision < snapshotEvery) return;
-    this.#snapshot = this.#takeSnapshot();
+    this.#snapshot = this.#takeSnapshot().finally(() => {
+      this.#snapshot = undefined;
+    });
   }
 
+  /** Best effort: a failure is counted and reported, and the next command tries again. */
   async #takeSnapshot(): Promise<void> {
-    const { definition, persistenceId, systemId, report } = this.#identity;
+    const { persistenceId, report } = this.#identity;
     const revision = this.#revision;
     try {
-      const { stateVersion } = definition;
-      const failure = await this.#journal.appendSnapshot({
-        kind: "snapshot",
-        system_id: systemId,
-        persistence_id: persistenceId,
-        revision,
-        journal_seq: this.#seq,
-        digest: digestOf(this.#state),
-        ...(stateVersion !== 1 && { version: stateVersion }),
-        // As JSON holds it, which knows no minus zero, and in the order of its keys.
-        payload: JSON.parse(JSON.stringify(this.#state)),
-      });
-      if (failure === undefined) this.#snapshotRevision = revision;
-      else
-        report(
-          new PapyraError("STORAGE_FAILED", `no snapshot of ${persistenceId}: ${failure.message}`, { cause: failure }),
-        );
-    } finally {
-      this.#snapshot = undefined;
+      await this.#journal.appendSnapshot(this.#snapshotRecord());
+      this.#snapshotRevision = revision;
+    } catch (thrown) {
+      this.#journal.counters.snapshotsFailed += 1;
+      const cause = ensureError(thrown);
+      report(new PapyraError("STORAGE_FAILED", `no snapshot of ${persistenceId}: ${cause.message}`, { cause }));
     }
+  }
+
+  #snapshotRecord(): NewSnapshotRecord {
+    const { definition, persistenceId, systemId } = this.#identity;
+    const { stateVersion } = definition;
+    return {
+      kind: "snapshot",
+      system_id: systemId,
+      persistence_id: persistenceId,
+      revision: this.#revision,
+      journal_seq: this.#seq,
+      digest: digestOf(this.#state),
+      ...(stateVersion !== 1 && { version: stateVersion }),
+      // As JSON holds it, which knows no minus zero, and in the order of its keys.
+      payload: JSON.parse(JSON.stringify(this.#state)),
+    };
   }
 }

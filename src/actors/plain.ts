@@ -1,5 +1,5 @@
 // Plain data: what JSON holds unchanged, and nothing can change behind the back of the journal. States and payloads are
-// checked and frozen in one walk, which skips what was frozen before: a new state costs what is new in it. Pure.
+// checked and frozen in one walk, which passes over what is frozen already: a new state costs what is new in it. Pure.
 import { PapyraError } from "../errors.ts";
 
 /** Nested so deep, a value would not fit into a record either. */
@@ -12,20 +12,19 @@ function notPlain(path: string, what: string): PapyraError {
   });
 }
 
-/** Objects that {@link settle} has frozen all the way down. What others froze may have parts that can still change. */
-const settled = new WeakSet<object>();
-
 /**
  * Freezes `value` all the way down and returns it. Rejects with RECORD_INVALID and the path of what is not plain data.
  * Always done, not only in development: without it a handler could change a state that the journal does not know of, and
- * it costs a small part of what making the new objects cost.
+ * it costs about as much as making the new objects cost. A part of `value` that comes frozen is taken to be so all the
+ * way down; to know better, one would have to remember every object, which costs several times as much.
  */
 export function settle<T>(value: T, path: string): T {
-  visit(value, path, 0, true);
+  if (typeof value === "object" && value !== null) visitObject(value, path, 0, true);
+  else visit(value, path, 0, true);
   return value;
 }
 
-/** The same check without freezing. */
+/** The same check of everything, frozen or not, without freezing. */
 export function assertPlain(value: unknown, path: string): void {
   visit(value, path, 0, false);
 }
@@ -40,7 +39,7 @@ function visit(value: unknown, path: string, depth: number, freeze: boolean): vo
       if (!Number.isFinite(value)) throw notPlain(path, String(value));
       return;
     case "object":
-      if (value !== null) visitObject(value, path, depth, freeze);
+      if (value !== null && !(freeze && Object.isFrozen(value))) visitObject(value, path, depth, freeze);
       return;
     default:
       throw notPlain(path, typeof value);
@@ -48,7 +47,6 @@ function visit(value: unknown, path: string, depth: number, freeze: boolean): vo
 }
 
 function visitObject(value: object, path: string, depth: number, freeze: boolean): void {
-  if (settled.has(value)) return;
   // A value that contains itself is found here as well.
   if (depth >= DEPTH_MAX) throw notPlain(path, `nested more than ${DEPTH_MAX} levels deep`);
   if (Array.isArray(value)) {
@@ -66,9 +64,7 @@ function visitObject(value: object, path: string, depth: number, freeze: boolean
     const members = value as Readonly<Record<string, unknown>>;
     for (const key of Object.keys(members)) visitMember(members[key], path, key, depth, freeze);
   }
-  if (!freeze) return;
-  Object.freeze(value);
-  settled.add(value);
+  if (freeze) Object.freeze(value);
 }
 
 /** The path is put together only when it is needed: for an error, or for a member that has members itself. */

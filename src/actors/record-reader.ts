@@ -1,8 +1,9 @@
 // Reads indexed records for many actors at once. After a restart thousands of actors recover together, and their records
 // lie mixed in the same bytes: whoever waits while a read is under way is served by the next one, in one pass over the log.
-import type { Location } from "../backends/locate.ts";
+import { type Location, readWindows } from "../backends/locate.ts";
 import type { Store } from "../backends/store.ts";
 import { ensureError, PapyraError } from "../errors.ts";
+import { encodeIdentity, seedOf } from "../log/codec.ts";
 import type { JournalRecord, SnapshotRecord } from "../log/record.ts";
 import type { IndexedRecord } from "./record-index.ts";
 
@@ -27,13 +28,14 @@ const PASSES_MAX = 4;
 /** Reads records of one log. */
 export class RecordReader<R extends JournalRecord | SnapshotRecord> {
   readonly #store: Store;
-  readonly #log: "journal" | "snapshots";
+  readonly #seed: number;
   #waiting: Request<R>[] = [];
   #passes = 0;
 
   constructor(store: Store, log: "journal" | "snapshots") {
     this.#store = store;
-    this.#log = log;
+    const { store: name, lineage } = store.identity;
+    this.#seed = seedOf(encodeIdentity({ log, store: name, lineage }));
   }
 
   /**
@@ -82,18 +84,23 @@ export class RecordReader<R extends JournalRecord | SnapshotRecord> {
     if (requests.length > 1) due.sort((a, b) => a.entry.seq - b.entry.seq);
     let i = 0;
     const locations = due.map(({ entry }) => entry.at);
-    for await (const record of this.#store.readAt(this.#log, locations)) {
-      const { entry, request } = due[i++] as { entry: IndexedRecord; request: Request<R> };
-      if (request.settled) continue;
-      try {
-        assertSame(record as R, entry);
-        request.sink(record as R, entry.at);
-        request.done += 1;
-        if (request.done === request.entries.length) settle(request, undefined);
-      } catch (thrown) {
-        settle(request, ensureError(thrown));
+    for await (const records of readWindows(this.#store.backend, this.#seed, locations)) {
+      for (const record of records) {
+        const { entry, request } = due[i++] as { entry: IndexedRecord; request: Request<R> };
+        if (!request.settled) handOver(record as R, entry, request);
       }
     }
+  }
+}
+
+function handOver<R extends JournalRecord | SnapshotRecord>(record: R, entry: IndexedRecord, to: Request<R>): void {
+  try {
+    assertSame(record, entry);
+    to.sink(record, entry.at);
+    to.done += 1;
+    if (to.done === to.entries.length) settle(to, undefined);
+  } catch (thrown) {
+    settle(to, ensureError(thrown));
   }
 }
 

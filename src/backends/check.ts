@@ -131,10 +131,8 @@ class LogCheck {
     const identity = identityOf(this.#view, this.#log);
     if (identity === undefined || this.#options.live) return;
     if (segments.length === 0 || segments.some((segment) => segment.active)) return;
-    const file = activeName(identity.log);
-    const detail = "the file that is appended to is missing";
-    const line = Buffer.from(encodeIdentity(identity));
-    this.#ledger.report("missing-segment", { file, offset: 0, length: 0, detail }, { type: "identity", line });
+    const at = { file: activeName(identity.log), offset: 0, length: 0, detail: "the active file is missing" };
+    this.#ledger.report("missing-segment", at, { type: "identity", line: Buffer.from(encodeIdentity(identity)) });
   }
 
   /** Whether the segment still ends in a whole verified line after this entry. */

@@ -188,6 +188,7 @@ class FilesClaim implements Claim {
     const { fs, random, host } = this.#env;
     const path = join(this.#path, MARK_FILE);
     const old = await readMark(this.#env, this.#path);
+    this.#identity ??= (await this.view()).identity; // a mark that names no store speaks for none
     await this.#mark?.file.close();
     const temporary = `${path}.tmp-${random.hex(4)}`;
     const file = await fs.open(temporary, "create");

@@ -21,6 +21,15 @@ export async function* readLocated(
   seed: number,
   locations: readonly Location[],
 ): AsyncGenerator<LogRecord, void, undefined> {
+  for await (const records of readWindows(backend, seed, locations)) yield* records;
+}
+
+/** The same, a window at a time: for who reads so many that waiting for each of them would cost more than reading it. */
+export async function* readWindows(
+  backend: Backend,
+  seed: number,
+  locations: readonly Location[],
+): AsyncGenerator<LogRecord[], void, undefined> {
   for (let first = 0; first < locations.length; ) {
     const start = locations[first] as Location;
     let last = first;
@@ -31,22 +40,24 @@ export async function* readLocated(
     }
     const end = locations[last] as Location;
     const window = await readWindow(backend, start.segment, start.offset, end.offset + end.length);
-    for (const location of locations.slice(first, last + 1)) {
-      const from = location.offset - start.offset;
-      if (!verifies(seed, window, from, from + location.length)) {
-        throw new PapyraError(
-          "LOG_DAMAGED",
-          `${location.segment} is damaged at byte ${location.offset}: the line no longer verifies`,
-          {
-            hint: "stop the system, then run: papyra persistence scan",
-            details: { file: location.segment, offset: location.offset },
-          },
-        );
-      }
-      yield decodeRecord(window.subarray(from, from + location.length));
-    }
+    yield locations.slice(first, last + 1).map((location) => recordIn(window, start.offset, seed, location));
     first = last + 1;
   }
+}
+
+function recordIn(window: Buffer, windowOffset: number, seed: number, location: Location): LogRecord {
+  const from = location.offset - windowOffset;
+  if (!verifies(seed, window, from, from + location.length)) {
+    throw new PapyraError(
+      "LOG_DAMAGED",
+      `${location.segment} is damaged at byte ${location.offset}: the line no longer verifies`,
+      {
+        hint: "stop the system, then run: papyra persistence scan",
+        details: { file: location.segment, offset: location.offset },
+      },
+    );
+  }
+  return decodeRecord(window.subarray(from, from + location.length));
 }
 
 async function readWindow(backend: Backend, segment: string, from: number, to: number): Promise<Buffer> {

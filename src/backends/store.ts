@@ -343,7 +343,11 @@ export class StoreWriter implements Store {
   async #run(): Promise<void> {
     for (;;) {
       await this.#answerFlushes();
-      if (this.#queue.length === 0 || this.#failure !== undefined) break;
+      if (this.#failure !== undefined) break;
+      if (this.#queue.length === 0) {
+        if (this.#flushing.length === 0) break;
+        continue; // who came to flush in between
+      }
       await this.#commit(this.#takeBatch());
       for (let i = 0; i < REJOIN_TURNS; i++) await undefined;
     }

@@ -128,11 +128,17 @@ function explain(thrown: unknown, command: string, version: string): string {
   const lines = [`papyra: ${printable(error.message)} (${error.code})`];
   if (error.code === "INTERNAL") {
     lines.push(String(ensureError(error.cause ?? error).stack), `papyra ${version}, command: ${command}`);
-  } else if (error.cause instanceof Error && !error.message.includes(error.cause.message)) {
+  } else if (error.cause instanceof Error && !saysCause(error)) {
     lines.push(`Cause: ${printable(error.cause.message)}`);
   }
   if (error.hint !== undefined) lines.push(`Next: ${printable(error.hint)}`);
   return `${lines.join("\n")}\n`;
+}
+
+/** The message says already what its cause says, in its words or by the code of the system's error. */
+function saysCause({ message, cause }: PapyraError): boolean {
+  const { message: text, code } = cause as NodeJS.ErrnoException;
+  return message.includes(text) || (code !== undefined && message.includes(code));
 }
 
 /** The real process: its streams, and its signals as one AbortSignal. A second signal ends it at once. */

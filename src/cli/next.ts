@@ -24,7 +24,7 @@ export function nextAfterError(code: ErrorCode): string {
 function byHand(anomalies: readonly Anomaly[]): string[] {
   const kinds = new Set(anomalies.map((anomaly) => anomaly.kind));
   const steps: string[] = [];
-  if (kinds.has("missing-segment")) {
+  if (anomalies.some(({ kind, log }) => kind === "missing-segment" && log !== undefined)) {
     steps.push(
       "if a backup holds the missing file, put it back and scan again; recovery writes its records off as lost",
     );

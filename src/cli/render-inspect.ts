@@ -12,10 +12,7 @@ const PAYLOAD_CHARS = 120;
 export function renderInspect(report: InspectReport, path: string, paint: Paint): string {
   const head = ["TIME", "SEQ", "TYPE", "ACTOR", "PAYLOAD"];
   const [first = "", ...rows] = table(head, report.records.map(rowOf), ["SEQ"]);
-  const damaged =
-    report.damaged === 0
-      ? []
-      : ["", `Next: papyra persistence scan --path ${quoted(path)} (${report.damaged} damaged)`];
+  const damaged = report.damaged === 0 ? [] : ["", `Next: papyra persistence scan --path ${quoted(path)}`];
   return lines(
     ...(report.records.length === 0 ? [] : [paint("dim", first), ...rows, ""]),
     paint(report.ok ? "bold" : "bad", printable(report.verdict)),

@@ -258,7 +258,8 @@ class Recovery {
     const root = this.#options.quarantineDir ?? join(home, QUARANTINE_DIR);
     this.#quarantine = join(root, this.#id);
     const bySegment = new Map<string, RemovedBytes[]>();
-    for (const removed of removals) bySegment.set(removed.segment, [...(bySegment.get(removed.segment) ?? []), removed]);
+    for (const removed of removals)
+      bySegment.set(removed.segment, [...(bySegment.get(removed.segment) ?? []), removed]);
     const files = new Map<string, AsyncIterable<Uint8Array>>();
     for (const [segment, all] of bySegment) {
       const name = this.#round === 0 ? segment : `${segment}.round${this.#round + 1}`;
@@ -302,7 +303,7 @@ class Recovery {
     const left = after.anomalies.filter((anomaly) => !isHarmless(anomaly)).length;
     const kept = this.#quarantine === undefined ? "" : `, kept in ${this.#quarantine}`;
     const verdict = after.startable
-      ? `recovered: ${this.#removedBytes} bytes removed${kept}, ${this.#gaps.length} gap records written; now ${after.verdict}`
+      ? `recovered: ${this.#removedBytes} bytes removed${kept}, ${this.#gaps.length} gap ${this.#gaps.length === 1 ? "record" : "records"} written; now ${after.verdict}`
       : `${left} anomalies remain: ${after.verdict}`;
     return {
       ok: after.startable,

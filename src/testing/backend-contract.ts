@@ -2,7 +2,9 @@
 // keep their promises. It uses node:assert alone and runs under any test runner.
 import { appendCases } from "./contract-append.ts";
 import { damageCases } from "./contract-damage.ts";
+import { limitCases } from "./contract-limits.ts";
 import { readCases } from "./contract-read.ts";
+import { recoverCases } from "./contract-recover.ts";
 import type { ContractCase } from "./contract-subject.ts";
 import { valueCases } from "./contract-values.ts";
 
@@ -31,4 +33,11 @@ export type {
  * }
  * ```
  */
-export const backendContract: readonly ContractCase[] = [...appendCases, ...valueCases, ...readCases, ...damageCases];
+export const backendContract: readonly ContractCase[] = [
+  ...appendCases,
+  ...limitCases,
+  ...valueCases,
+  ...readCases,
+  ...damageCases,
+  ...recoverCases,
+];

@@ -43,7 +43,7 @@ export type ContractOutcome = { readonly skipped: string } | undefined;
 /** One case of the suite. It rejects with an AssertionError when the backend breaks the contract. */
 export interface ContractCase {
   readonly name: string;
-  run(subject: ContractSubject): Promise<ContractOutcome>;
+  readonly run: (subject: ContractSubject) => Promise<ContractOutcome>;
 }
 
 /** A case over one fresh place, which is disposed of whatever happens. */

@@ -1,5 +1,5 @@
 // main() as a function, stores to try it on, and real processes.
-import { type SpawnSyncReturns, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -76,10 +76,11 @@ export const event = (type: string, actor: string, payload: unknown): NewRecord 
 /** A store with `count` events, and a few records in the other logs. */
 export async function makeStore(path: string, count: number): Promise<string> {
   const store = await openStore(fileBackend({ path }, nodeEnv));
-  for (let i = 1; i <= count; i++) {
-    const type = i % 2 === 0 ? "ActorStopped" : "ActorStarted";
-    await store.append("events", [event(type, `local://orders/${i % 5}`, { i })]);
-  }
+  const events = Array.from({ length: count }, (_, k) =>
+    event(k % 2 === 0 ? "ActorStarted" : "ActorStopped", `local://orders/${(k + 1) % 5}`, { i: k + 1 }),
+  );
+  const size = count > 100 ? 500 : 1; // one by one, each batch vouches for the one before
+  for (let k = 0; k < count; k += size) await store.append("events", events.slice(k, k + size));
   const one: readonly (readonly [LogName, NewRecord])[] = [
     [
       "dead_letters",
@@ -136,14 +137,35 @@ export async function makeUnreadable(dir: string): Promise<string> {
   return dir;
 }
 
-/** Prints the greatest resident memory of a Node process when it ends. */
-const MAX_RSS = `data:text/javascript,process.on("exit",()=>process.stderr.write("maxRSS "+process.resourceUsage().maxRSS))`;
+/**
+ * Prints the greatest resident memory of a process when it ends. Linux tells it in /proc; what getrusage tells there
+ * begins with the memory of the parent.
+ */
+const PEAK = `data:text/javascript,import{readFileSync}from"node:fs";process.on("exit",()=>{
+  let kb=process.resourceUsage().maxRSS;try{kb=/VmHWM:\\s+(\\d+)/.exec(readFileSync("/proc/self/status","utf8"))[1]}catch{}
+  process.stderr.write("peak "+kb)})`;
+
+export interface Measured extends Ran {
+  readonly megabytes: number;
+}
 
 /** Runs the built command line as a process, and says how many megabytes it took. */
-export function measured(bin: string, args: readonly string[]): SpawnSyncReturns<string> & { megabytes: number } {
-  const child = spawnSync(process.execPath, ["--import", MAX_RSS, bin, ...args], {
-    encoding: "utf8",
-    maxBuffer: 1 << 28,
-  });
-  return { ...child, megabytes: Number(/maxRSS (\d+)/.exec(child.stderr)?.[1]) / 1024 };
+export function measured(bin: string, args: readonly string[]): Measured {
+  const options = { encoding: "utf8", maxBuffer: 1 << 28 } as const;
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ["--import", PEAK.replace(/\n\s*/g, ""), bin, ...args],
+    options,
+  );
+  return { exit: status ?? -1, stdout, stderr, megabytes: Number(/peak (\d+)/.exec(stderr)?.[1]) / 1024 };
+}
+
+/** Runs a line as one types it, with `papyra` on the PATH. */
+export function shellWith(
+  path: string,
+  line: string,
+  cwd: string,
+): { status: number | null; stdout: string; stderr: string } {
+  const env = { ...process.env, PATH: `${path}:${process.env.PATH}`, NO_COLOR: "1", PAPYRA_PATH: "" };
+  return spawnSync("sh", ["-c", line], { cwd, env, encoding: "utf8" });
 }

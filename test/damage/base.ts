@@ -11,8 +11,9 @@ import { SimDisk } from "../../src/testing/sim-disk.ts";
 
 export const PATH = "/data/s";
 
-/** What a test damages: the bytes of each file of a store, by name; undefined for a file that is gone. */
-export type Files = ReadonlyMap<string, Buffer | undefined>;
+/** What a test damages: the bytes of each file of a store, by name; GONE itself for a file that is gone. */
+export type Files = ReadonlyMap<string, Buffer>;
+export const GONE: Buffer = Buffer.from("gone");
 
 export interface Base {
   readonly disk: SimDisk;
@@ -39,8 +40,8 @@ const TORN = Buffer.from('{"seq":77,"kind":"event","timest');
 export interface Place {
   readonly env: Env;
   readonly path: string;
-  tear(file: string, bytes: Buffer): Promise<void> | void;
-  flip(file: string): Promise<void> | void;
+  readonly tear: (file: string, bytes: Buffer) => Promise<void>;
+  readonly flip: (file: string) => Promise<void>;
 }
 
 export async function writeStore({ env, path, tear, flip }: Place, withTorn: boolean): Promise<void> {
@@ -71,8 +72,8 @@ export async function simBase(withTorn: boolean, seed: number = 1, path: string 
     {
       env: disk.env,
       path,
-      tear: (name, bytes) => disk.corrupt(file(name), (content) => Buffer.concat([content, bytes])),
-      flip: (name) =>
+      tear: async (name, bytes) => disk.corrupt(file(name), (content) => Buffer.concat([content, bytes])),
+      flip: async (name) =>
         disk.corrupt(file(name), (content) => {
           content[content.indexOf('{"seq":2') + 12]! ^= 1;
           return content;
@@ -110,6 +111,11 @@ export function describeBase(disk: SimDisk, files: ReadonlyMap<string, Buffer>, 
 export function logOf(file: string): LogName | undefined {
   const parsed = parseFileName(file);
   return parsed.type === "active" || parsed.type === "closed" ? parsed.log : undefined;
+}
+
+/** Whether a file of a store is damaged by these tests: a segment, or papyra.json. */
+export function isContent(name: string): boolean {
+  return logOf(name) !== undefined || name === "papyra.json";
 }
 
 /** The lines of some bytes as one character a byte, line breaks included. */

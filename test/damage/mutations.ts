@@ -1,5 +1,5 @@
 // Every way in which a small store is damaged: bytes, lines, files.
-import { type Base, type Files, linesOf, logOf } from "./base.ts";
+import { type Base, type Files, GONE, linesOf, logOf } from "./base.ts";
 
 export interface Mutation {
   readonly what: string;
@@ -12,7 +12,7 @@ export interface Mutation {
 
 const INSERTED = [0x78, 0x0a, 0x00, 0x22, 0x7d, 0xff, 0x2c];
 
-function one(what: string, file: string, bytes: Buffer | undefined): Mutation {
+function one(what: string, file: string, bytes: Buffer): Mutation {
   return { what: `${what} of ${file}`, file, files: new Map([[file, bytes]]) };
 }
 
@@ -86,9 +86,9 @@ export function* everyLine(base: Base, other: Base, file: string): Generator<Mut
 export function* everyFile(base: Base, other: Base): Generator<Mutation> {
   for (const [file, bytes] of base.files) {
     yield one("emptied", file, Buffer.alloc(0));
-    yield one("removed", file, undefined);
+    yield one("removed", file, GONE);
     yield one("all zeros", file, Buffer.alloc(bytes.length));
-    yield { ...one("that of another store", file, other.files.get(file)), beyondRepair: true };
+    yield { ...one("that of another store", file, other.files.get(file)!), beyondRepair: true };
     const log = logOf(file);
     for (const [name, content] of base.files) {
       const its = logOf(name);

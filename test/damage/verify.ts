@@ -3,13 +3,16 @@
 import { strict as assert } from "node:assert";
 import { fileBackend } from "../../src/backends/files.ts";
 import type { Backend } from "../../src/backends/backend.ts";
+import { checkLog } from "../../src/backends/check.ts";
 import { openStore } from "../../src/backends/open.ts";
 import { isPapyraError } from "../../src/errors.ts";
+import { linesOf as linesIn } from "../../src/log/lines.ts";
 import type { LogName } from "../../src/log/record.ts";
 import { LOG_NAMES } from "../../src/log/record.ts";
-import { recover, type RecoverReport } from "../../src/ops/recover.ts";
+import { recover } from "../../src/ops/recover.ts";
 import { scan, type ScanReport } from "../../src/ops/scan.ts";
-import { type Base, type Files, linesOf, logOf, note } from "./base.ts";
+import { type Base, type Files, GONE, isContent, linesOf, logOf, note } from "./base.ts";
+import { assertBytes } from "./bytes.ts";
 import type { Mutation } from "./mutations.ts";
 
 /** Where a damaged store is: its bytes, and how often anything was changed there. */
@@ -25,7 +28,7 @@ export interface Scene {
 export function simScene(base: Base, files: Files, path: string): Scene {
   const disk = base.disk.kill();
   for (const [name, bytes] of files) {
-    if (bytes === undefined) disk.drop(`${path}/${name}`);
+    if (bytes === GONE) disk.drop(`${path}/${name}`);
     else disk.corrupt(`${path}/${name}`, () => bytes);
   }
   const prefix = `${path}/`;
@@ -65,6 +68,10 @@ export async function verifyCase(base: Base, scene: Scene, mutation: Mutation): 
       `after recovery: ${report.after.verdict} ${JSON.stringify(report.after.anomalies)}`,
     );
     assertSums(report.after, 0);
+    assert.ok(
+      report.after.logs.every((log) => log.endVouched),
+      "the ends of the logs are vouched for again",
+    );
     assertLines(base, before, after);
     assertBytes(base, before, after, report);
   }
@@ -74,8 +81,64 @@ export async function verifyCase(base: Base, scene: Scene, mutation: Mutation): 
   await assertGoesOn(base, scene, mutation, report.after);
 }
 
-function isContent(name: string): boolean {
-  return logOf(name) !== undefined || name === "papyra.json";
+/** Opens without recovery: nothing is destroyed, nothing is used twice, and recovery afterwards mends it all. */
+export async function verifyOpening(base: Base, scene: Scene, mutation: Mutation): Promise<void> {
+  const log = logOf(mutation.file) ?? "journal";
+  const before = await scene.files();
+  const store = await openStore(scene.backend);
+  const { firstSeq } = await store.append(log, [note("new")]);
+  assert.ok(firstSeq > base.last[log], `seq ${firstSeq} of ${log} was used before`);
+  await store.close();
+  const after = [...(await scene.files())].filter(([name]) => logOf(name) !== undefined).map(([, bytes]) => bytes);
+  for (const [name, bytes] of before) {
+    const kept = after.some((content) => content.subarray(0, bytes.length).equals(bytes));
+    if (logOf(name) !== undefined) assert.ok(kept, `every byte of ${name} is still there`);
+  }
+  const report = await recover(scene.backend, { mode: "quarantine" });
+  assert.ok(report.ok && report.after.ok, report.after.verdict);
+  assertSums(report.after, 0);
+  const known = report.after.logs.find((found) => found.log === log);
+  assert.ok(known !== undefined && known.lastSeq >= firstSeq);
+}
+
+/**
+ * The records that verify, by log and seq, are some of those that were written to the store that this one says it is.
+ * Returns how many there are.
+ */
+export async function verifyRecords(bases: readonly Base[], backend: Backend): Promise<number> {
+  const view = await backend.view();
+  const base = bases.find(({ scan: { store } }) => store === view.identity?.store) ?? (bases[0] as Base);
+  let count = 0;
+  for (const log of LOG_NAMES) {
+    await checkLog(backend, view, log, {
+      live: false,
+      findingsMax: 1000,
+      onEntry(entry) {
+        if (entry.type !== "run" && entry.type !== "gap") return;
+        for (const line of linesIn(entry)) {
+          const text = line.toString("latin1");
+          assert.equal(text, base.written.get(log)?.get(Number(/^\{"seq":(\d+),/.exec(text)?.[1])));
+          count += 1;
+        }
+      },
+    });
+  }
+  return count;
+}
+
+/** After any mixture of damage: recovery ends, keeps what is whole, accounts for the rest, and runs once. */
+export async function verifyMixture(base: Base, scene: Scene): Promise<"mended" | "left"> {
+  const before = await scene.files();
+  const report = await recover(scene.backend, { mode: "quarantine" });
+  const after = await scene.files();
+  const left = report.after.anomalies.some(({ kind }) => kind === "foreign-line" || kind === "unreadable");
+  assert.ok(left || report.after.ok, `${report.after.verdict} ${JSON.stringify(report.after.anomalies)}`);
+  assertSums(report.after, left ? undefined : 0);
+  if (!left) assertLines(base, before, after);
+  const changes = scene.changes();
+  assert.equal((await recover(scene.backend, { mode: "quarantine" })).changed, false);
+  assert.equal(scene.changes(), changes, "a second recovery changes nothing");
+  return left ? "left" : "mended";
 }
 
 function assertSeen(base: Base, found: ScanReport, mutation: Mutation): void {
@@ -138,100 +201,6 @@ function assertLines(base: Base, before: ReadonlyMap<string, Buffer>, after: Rea
         assert.ok(kept.has(line), `seq ${seq} of ${log} was whole and is gone`);
     }
   }
-}
-
-interface KeptEntry {
-  readonly at: number;
-  readonly offset: number;
-  readonly length: number;
-}
-
-/** before = after + removed - inserted: in sum always, and byte for byte where nothing was moved. */
-function assertBytes(
-  base: Base,
-  before: ReadonlyMap<string, Buffer>,
-  after: ReadonlyMap<string, Buffer>,
-  report: RecoverReport,
-): void {
-  const sum = (files: ReadonlyMap<string, Buffer>): number =>
-    [...files].reduce((total, [name, bytes]) => total + (logOf(name) === undefined ? 0 : bytes.length), 0);
-  const created = report.actions.filter(({ what, file }) => what === "file created" && logOf(file) !== undefined);
-  const made = created.reduce((total, { file }) => total + (base.identity.get(logOf(file)!)?.length ?? 0), 0);
-  assert.equal(sum(before) + made, sum(after) + report.removedBytes - report.insertedBytes, "before = after + removed");
-  for (const [name, bytes] of before) {
-    const log = logOf(name);
-    if (!isContent(name)) continue;
-    const entries = keptOf(after, report, name);
-    for (const { bytes: kept, entry } of entries) {
-      assert.ok(
-        bytes.subarray(entry.offset, entry.offset + entry.length).equals(kept),
-        `what was taken out of ${name} is kept`,
-      );
-    }
-    const isStore = name === "papyra.json";
-    if (isStore && bytes.length > 0 && !bytes.equals(after.get(name)!))
-      assert.equal(entries[0]?.entry.length, bytes.length, "papyra.json is kept");
-    if (!isStore && !report.actions.some(({ what }) => what === "moved") && !rounds(after, report)) {
-      assertSpliced(
-        base,
-        log!,
-        name,
-        bytes,
-        after.get(name)!,
-        entries.map(({ entry }) => entry),
-        report,
-      );
-    }
-  }
-}
-
-function rounds(after: ReadonlyMap<string, Buffer>, report: RecoverReport): boolean {
-  return [...after.keys()].some((name) => name.includes(String(report.id)) && name.includes(".round"));
-}
-
-function keptOf(
-  after: ReadonlyMap<string, Buffer>,
-  report: RecoverReport,
-  segment: string,
-): { entry: KeptEntry; bytes: Buffer }[] {
-  const reasons = after.get(`quarantine/${report.id}/${segment}.reasons.json`);
-  const bytes = after.get(`quarantine/${report.id}/${segment}.bytes`);
-  if (reasons === undefined || bytes === undefined) return [];
-  const { entries } = JSON.parse(String(reasons)) as { entries: KeptEntry[] };
-  return entries.map((entry) => ({ entry, bytes: bytes.subarray(entry.at, entry.at + entry.length) }));
-}
-
-/** The segment is what it was, without what is in quarantine, with what the report names, and gap records at the end. */
-function assertSpliced(
-  base: Base,
-  log: LogName,
-  name: string,
-  before: Buffer,
-  after: Buffer,
-  removed: readonly KeptEntry[],
-  report: RecoverReport,
-): void {
-  const own = report.actions.filter(({ file }) => file === name);
-  const edits = [
-    ...removed.map(({ offset, length }) => ({ offset, remove: length, insert: "" })),
-    ...own.filter(({ what }) => what === "terminated").map(({ offset }) => ({ offset, remove: 0, insert: "\n" })),
-    ...own
-      .filter(({ what }) => what === "identity restored")
-      .map(() => ({ offset: 0, remove: 0, insert: base.identity.get(log) as string })),
-  ].sort((a, b) => a.offset - b.offset || a.remove - b.remove);
-  let expected = "";
-  let position = 0;
-  const text = before.toString("latin1");
-  for (const { offset, remove, insert } of edits) {
-    expected += text.slice(position, offset) + insert;
-    position = offset + remove;
-  }
-  expected += text.slice(position);
-  const found = after.toString("latin1");
-  assert.ok(found.startsWith(expected), `${name} is what it was, but for what the report names`);
-  const more = linesOf(Buffer.from(found.slice(expected.length), "latin1"));
-  assert.ok(more.every((line) => line.includes('"kind":"gap"')));
-  if (more.length > 0) assert.equal(more.length, report.gaps.filter((gap) => gap.log === log).length);
 }
 
 async function assertGoesOn(base: Base, scene: Scene, mutation: Mutation, after: ScanReport): Promise<void> {

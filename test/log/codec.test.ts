@@ -195,8 +195,8 @@ describe("what JSON would change is refused, with its place", () => {
   });
 
   test("a cycle is found at its first turn, not at the depth that is too deep", () => {
-    const details = { path: "payload.self.deeper", what: "a value that contains itself" };
-    expect(() => encodeFields({ payload: cyclic })).toThrow(expect.objectContaining({ details }));
+    const details = { path: "payload[0].self.deeper", what: "a value that contains itself" };
+    expect(() => encodeFields({ payload: [cyclic] })).toThrow(expect.objectContaining({ details }));
   });
 
   test("the same object twice is no cycle, and an object without prototype is plain", () => {
