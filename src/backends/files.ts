@@ -166,13 +166,6 @@ async function viewDirectory(env: Env, path: string, writer: ClaimOwner | undefi
     }
   }
   if (segments.length === 0 && !names.includes(STORE_FILE)) throw notFound(path, "there is no store in");
-  if (identity !== undefined && !names.includes(STORE_FILE)) {
-    findings.push({
-      kind: "missing-segment",
-      file: STORE_FILE,
-      detail: "the file is missing; it is made anew from the logs",
-    });
-  }
   const mark = await readMark(env, path);
   const trusted = mark !== undefined && (identity === undefined || mark.store === identity.store) ? mark : undefined;
   return {

@@ -2,7 +2,7 @@
 // leftover of an unfinished write is left as it is, under a closed name, and writing goes on in a new segment.
 import { basename } from "node:path";
 import { isPapyraError, PapyraError } from "../errors.ts";
-import { normalise } from "../log/ranges.ts";
+import { normalise, subtract } from "../log/ranges.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import type { Backend, Claim, StoreIdentity, StoreView } from "./backend.ts";
 import { type CheckedLog, checkLog } from "./check.ts";
@@ -99,7 +99,7 @@ async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: L
   const { seed, line } = seedFor(view, log);
   const { tail } = checked;
   // `nextSeq` may lie further on than the last seq that is known: what may have been acknowledged is never used again.
-  const { lastSeq, nextSeq, missingSeqs, absentSeqs } = checked.account;
+  const { lastSeq, nextSeq, missingSeqs, unpromisedSeqs, absentSeqs } = checked.account;
   if (tail?.clean === true) await claim.resume(log, tail.bytes, lastSeq);
   else await claim.startSegment(log, line, tail?.firstSeq ?? nextSeq, lastSeq);
   const skipped = nextSeq > lastSeq + 1 ? [{ from: lastSeq + 1, to: nextSeq - 1 }] : [];
@@ -108,7 +108,7 @@ async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: L
     acknowledged: lastSeq,
     timestampMs: lastTimestampMs(checked),
     seed,
-    missing: [...missingSeqs, ...skipped],
+    missing: [...subtract(missingSeqs, unpromisedSeqs), ...skipped],
     absent: normalise([...absentSeqs, ...skipped]),
   };
 }

@@ -37,6 +37,8 @@ export interface LogAccount {
   readonly missing: number;
   /** Seqs that nothing accounts for. */
   readonly missingSeqs: readonly SeqRange[];
+  /** Those of them that were never promised to anybody, as is known for certain. */
+  readonly unpromisedSeqs: readonly SeqRange[];
   /** Seqs that are not there, whether or not something accounts for them. */
   readonly absentSeqs: readonly SeqRange[];
   readonly unchecked: number;
@@ -47,6 +49,9 @@ export interface LogAccount {
   readonly findings: readonly Finding[];
   readonly counts: Readonly<Partial<Record<AnomalyKind, number>>>;
 }
+
+/** What a torn write can look like. */
+const TORN_SHAPES: ReadonlySet<AnomalyKind> = new Set(["malformed-line", "checksum-mismatch", "sequence-gap"]);
 
 /** A finding in the making. */
 export interface Draft {
@@ -105,6 +110,9 @@ export class Findings {
       finding.lostSeqs = spanOf(lost);
       finding.acknowledged = acknowledgedOf(concerned, lost, reach);
       if (finding.kind === "torn-tail" && lost.length > 0) this.rename(draft, "truncated");
+      // Records that were never promised: a write that was torn in its middle, and whose end reached the disk.
+      const torn = concerned.length > 0 && finding.acknowledged === "none";
+      if (torn && TORN_SHAPES.has(finding.kind)) this.rename(draft, "torn-tail");
     }
   }
 

@@ -4,7 +4,7 @@ import type { AnomalyKind, SeqRange } from "./anomaly.ts";
 import { type Draft, Findings, type LogAccount, type Reach, type Repair, spanOf } from "./findings.ts";
 import { type Hole, Holes } from "./holes.ts";
 import type { Control, Damage, Entry, Gap, Run, Unchecked } from "./lines.ts";
-import { countOf } from "./ranges.ts";
+import { countOf, intersect } from "./ranges.ts";
 import type { LogName } from "./record.ts";
 
 export type { Finding, LogAccount, Reach, Repair } from "./findings.ts";
@@ -112,6 +112,8 @@ export class LogLedger {
       ...this.#holes.accountOf(behind),
       missing: countOf(missingSeqs),
       missingSeqs,
+      unpromisedSeqs:
+        reach?.exact === true ? intersect(missingSeqs, [{ from: known + 1, to: Number.MAX_SAFE_INTEGER }]) : [],
       absentSeqs: this.#holes.absent(behind).map(({ from, to }) => ({ from, to })),
       unchecked: this.#unchecked,
       nextSeq: Math.max(lastSeq, this.#maxSeq + guess) + 1,

@@ -1,8 +1,7 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { digestOf } from "../../src/actors/digest.ts";
 import { applyEvent, evolve, FoldState, initialState, readSnapshot } from "../../src/actors/fold.ts";
-import { absencesOf, ActorHistory, type HistoryOptions, NOTHING_ABSENT } from "../../src/actors/history.ts";
+import { NOTHING_ABSENT } from "../../src/actors/history.ts";
 import { definitionOf, persistentActor } from "../../src/actors/persistent.ts";
 import { settle } from "../../src/actors/plain.ts";
 import type { JournalRecord, SnapshotRecord } from "../../src/log/record.ts";
@@ -24,25 +23,6 @@ function record(seq: number, revision: number, group?: [number, number], fields:
     ...fields,
   };
 }
-
-/** The revisions that count, or the text of the error. */
-function fold(records: readonly JournalRecord[], options: Partial<HistoryOptions> = {}, reach?: [number, number]) {
-  const history = new ActorHistory(PID, { absences: NOTHING_ABSENT, ...options });
-  const counting: number[] = [];
-  try {
-    for (const each of records) counting.push(...history.push(each).map((counts) => counts.revision));
-    history.end(reach && { revision: reach[0], seq: reach[1] });
-  } catch (error) {
-    expect(error).toMatchObject({ code: "HISTORY_DAMAGED" });
-    return (error as Error).message;
-  }
-  return { counting, revision: history.revision };
-}
-
-const at = (from: number, to = from) => [{ from, to }];
-const missing = (from: number, to = from) => absencesOf(at(from, to), []);
-const lost = (from: number, to = from) => absencesOf(at(from, to), [{ from, to, reason: "lost" }]);
-const compacted = (from: number, to = from) => absencesOf(at(from, to), [{ from, to, reason: "compacted" }]);
 
 const account = persistentActor(
   {

@@ -1,11 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { digestOf } from "../../src/actors/digest.ts";
-import { applyEvent, evolve, FoldState, initialState, readSnapshot } from "../../src/actors/fold.ts";
 import { absencesOf, ActorHistory, type HistoryOptions, NOTHING_ABSENT } from "../../src/actors/history.ts";
-import { definitionOf, persistentActor } from "../../src/actors/persistent.ts";
-import { settle } from "../../src/actors/plain.ts";
-import type { JournalRecord, SnapshotRecord } from "../../src/log/record.ts";
+import type { JournalRecord } from "../../src/log/record.ts";
 
 const PID = "ledger/a";
 

@@ -1,12 +1,11 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { digestOf } from "../../src/actors/digest.ts";
 import { persistentActor } from "../../src/actors/persistent.ts";
 import type { ActorSystem } from "../../src/actors/system.ts";
 import type { MemoryBackend } from "../../src/backends/memory.ts";
 import { openStore } from "../../src/backends/open.ts";
 import { memoryStore } from "../../src/index.ts";
 import { recover } from "../../src/ops/recover.ts";
-import { damage, ledgerWith, lineStarts, startSystem, stored, tear } from "./persistent-helpers.ts";
+import { damage, ledgerWith, lineStarts, startSystem, stored } from "./persistent-helpers.ts";
 
 const systems: ActorSystem[] = [];
 async function started(store: MemoryBackend): ReturnType<typeof startSystem> {

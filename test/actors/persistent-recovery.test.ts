@@ -1,12 +1,10 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { digestOf } from "../../src/actors/digest.ts";
 import { persistentActor } from "../../src/actors/persistent.ts";
 import type { ActorSystem } from "../../src/actors/system.ts";
 import type { MemoryBackend } from "../../src/backends/memory.ts";
-import { openStore } from "../../src/backends/open.ts";
 import { memoryStore } from "../../src/index.ts";
 import { recover } from "../../src/ops/recover.ts";
-import { damage, ledgerWith, lineStarts, startSystem, stored, tear } from "./persistent-helpers.ts";
+import { ledgerWith, lineStarts, startSystem, stored, tear } from "./persistent-helpers.ts";
 
 const systems: ActorSystem[] = [];
 async function started(store: MemoryBackend): ReturnType<typeof startSystem> {
@@ -19,8 +17,6 @@ afterEach(async () => {
 });
 
 const ledger = ledgerWith();
-const snapping = ledgerWith({ snapshotEvery: 2 });
-const accepting = ledgerWith({ historyGaps: "accept" });
 
 /** A store where two actors took turns: a has revisions 1 to 4 at seqs 1, 3, 5, 7, b has them at 2, 4, 6, 8. */
 async function twoActors(definition = ledger): Promise<MemoryBackend> {

@@ -5,7 +5,6 @@ import type { ActorSystem } from "../../src/actors/system.ts";
 import type { MemoryBackend } from "../../src/backends/memory.ts";
 import { openStore } from "../../src/backends/open.ts";
 import { memoryStore } from "../../src/index.ts";
-import { recover } from "../../src/ops/recover.ts";
 import { damage, ledgerWith, lineStarts, startSystem, stored, tear } from "./persistent-helpers.ts";
 
 const systems: ActorSystem[] = [];
@@ -18,9 +17,7 @@ afterEach(async () => {
   for (const system of systems.splice(0)) await system.stop();
 });
 
-const ledger = ledgerWith();
 const snapping = ledgerWith({ snapshotEvery: 2 });
-const accepting = ledgerWith({ historyGaps: "accept" });
 
 describe("snapshots", () => {
   async function history(count: number, definition = snapping): Promise<MemoryBackend> {

@@ -8,6 +8,7 @@ import { isHarmless } from "../../src/log/anomaly.ts";
 import { LOG_NAMES, type LogName, type NewRecord } from "../../src/log/record.ts";
 import { recover } from "../../src/ops/recover.ts";
 import { scan } from "../../src/ops/scan.ts";
+import { startupCheck } from "../../src/ops/startup.ts";
 import { type SimDisk } from "../../src/testing/sim-disk.ts";
 
 export const PATH = "/data/persistence";
@@ -121,7 +122,7 @@ export async function assertSurvives(
   if ((await disk.env.fs.stat(PATH)) !== undefined) {
     const before = disk.mutations;
     const found = await scan(backend).catch((error: unknown) => {
-      if ((error as { code?: string }).code === "STORE_NOT_FOUND") return undefined; // cut before the store was made
+      if (codeOf(error) === "STORE_NOT_FOUND") return undefined; // cut before the store was made
       throw error;
     });
     assert.equal(disk.mutations, before, `${what}: a scan changed something`);
@@ -129,6 +130,12 @@ export async function assertSurvives(
       assert.notEqual(anomaly.acknowledged, "lost", `${what}: nothing acknowledged is lost, but: ${JSON.stringify(anomaly)}`);
       if (options.kept) assert.ok(isHarmless(anomaly), `${what}: a killed process must start again: ${JSON.stringify(anomaly)}`);
     }
+  }
+  // Where nothing vouches for a hole in the last write, whoever reads is told, and an operator has to decide.
+  const startable = await startupCheck(backend).catch((error: unknown) => ({ ok: codeOf(error) === "STORE_NOT_FOUND" }));
+  if (!startable.ok) {
+    assert.ok(!options.kept && options.store?.mark !== "exact", `${what}: it can be told, so nobody need be asked`);
+    await recover(backend, { mode: "quarantine", quarantineDir: "/data/quarantine" });
   }
   const store = await openStore(backend);
   assertKept(await contentOf(store), ledger, what);
@@ -149,6 +156,10 @@ export async function assertSurvives(
   const reopened = await openStore(backend);
   assertKept(await contentOf(reopened), ledger, `${what}, after recovery`);
   await reopened.close();
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as { code?: string }).code;
 }
 
 /** A copy of what is known, for a branch of the exploration. */
