@@ -14,9 +14,12 @@ export { digestOf } from "./actors/digest.ts";
 export type { ActorEvent } from "./actors/events.ts";
 export {
   type AnyPersistentActor,
+  type CommandArguments,
   type CommandContext,
   type CommandHandlers,
   type Decision,
+  type Draft,
+  type EventEntry,
   type PersistentActor,
   persistentActor,
   type PersistentOptions,
@@ -32,6 +35,7 @@ export type { Location } from "./backends/locate.ts";
 export type { MemoryBackend, MemoryStoreOptions } from "./backends/memory.ts";
 export { openStore } from "./backends/open.ts";
 export type { Appended, Store, StoreStats } from "./backends/store.ts";
+export { defineConfig, type PapyraConfig } from "./config.ts";
 export type { Clock, Env, FileLock, FileStat, Fs, Host, OpenFile, Random } from "./env/env.ts";
 export { nodeEnv } from "./env/node.ts";
 export { ERRORS, type ErrorCode, type ErrorExtras, isPapyraError, PapyraError } from "./errors.ts";

@@ -2,9 +2,11 @@
 // removed, foreign, cut at each byte. Nothing goes unnoticed, recovery loses nothing that was whole, and runs once.
 import { beforeAll, describe, expect, test } from "vitest";
 import { fileBackend } from "../src/backends/files.ts";
+import { openStore } from "../src/backends/open.ts";
 import { MARK_SLOT_BYTES } from "../src/log/mark.ts";
+import { recover } from "../src/ops/recover.ts";
 import { scan, type ScanReport } from "../src/ops/scan.ts";
-import { type Base, type Files, PATH, simBase } from "./damage/base.ts";
+import { type Base, type Files, GONE, PATH, simBase } from "./damage/base.ts";
 import { everyByte, everyCut, everyFile, everyLine, type Mutation } from "./damage/mutations.ts";
 import { simScene, verifyCase, verifyOpening, verifySeen } from "./damage/verify.ts";
 
@@ -81,7 +83,21 @@ test("every line", () =>
     eachFile((file) => (file === "papyra.json" ? [] : everyLine(mended, other, file))),
   ));
 
-test("every file", () => all("every file", mended, everyFile(mended, other)));
+test("every file", () => {
+  // papyra.json says nothing that the logs do not say: that it is gone is no damage.
+  const gone = (mutation: Mutation): boolean => mutation.files.get("papyra.json") === GONE;
+  return all("every file", mended, [...everyFile(mended, other)].filter((mutation) => !gone(mutation)));
+});
+
+test("without papyra.json a store is healthy, recovery leaves it alone, and opening makes the file anew", async () => {
+  const scene = simScene(mended, new Map([["papyra.json", GONE]]), PATH);
+  expect((await scan(scene.backend)).ok).toBe(true);
+  expect((await recover(scene.backend, { mode: "repair" })).changed).toBe(false);
+  const store = await openStore(scene.backend);
+  expect(store.identity.store).toBe(mended.scan.store);
+  await store.close();
+  expect((await scan(scene.backend)).ok).toBe(true);
+});
 
 test("a closed segment that ends in an unfinished write", async () => {
   const file = "audits.00000000000000000001.ndjson";

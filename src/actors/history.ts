@@ -19,6 +19,8 @@ export interface Absences {
   readonly lost: readonly SeqRange[];
   /** A gap record says "compacted". */
   readonly compacted: readonly SeqRange[];
+  /** Actors whose newest event may be among the lost ones, by what the gap records say, and how far they reached. */
+  readonly reached?: ReadonlyMap<string, Position>;
 }
 
 export const NOTHING_ABSENT: Absences = { missing: [], lost: [], compacted: [] };
@@ -26,7 +28,7 @@ export const NOTHING_ABSENT: Absences = { missing: [], lost: [], compacted: [] }
 /** Sorts the absent seqs of a journal by what its gap records say of them. */
 export function absencesOf(
   absent: readonly SeqRange[],
-  gaps: readonly Pick<GapRecord, "from" | "to" | "reason">[],
+  gaps: readonly Pick<GapRecord, "from" | "to" | "reason" | "concerns">[],
 ): Absences {
   const all = normalise(absent);
   const named = (compacted: boolean): SeqRange[] =>
@@ -34,7 +36,18 @@ export function absencesOf(
   const lost = intersect(all, named(false));
   const rest = subtract(all, lost);
   const compacted = intersect(rest, named(true));
-  return { missing: subtract(rest, compacted), lost, compacted };
+  const reached = reachedBy(gaps);
+  return { missing: subtract(rest, compacted), lost, compacted, ...(reached.size > 0 ? { reached } : {}) };
+}
+
+function reachedBy(gaps: readonly Pick<GapRecord, "to" | "concerns">[]): Map<string, Position> {
+  const reached = new Map<string, Position>();
+  for (const { to, concerns } of gaps) {
+    for (const { persistence_id, revision } of Array.isArray(concerns) ? concerns : []) {
+      if (revision > (reached.get(persistence_id)?.revision ?? 0)) reached.set(persistence_id, { revision, seq: to });
+    }
+  }
+  return reached;
 }
 
 /** "stop" at every hole; "accept" those that a gap record accounts for as lost or quarantined. */
@@ -137,10 +150,12 @@ export class ActorHistory {
       if (this.#isAbsent(rest)) this.#acceptOrThrow(revisions, rest, 1, last);
       this.#open = [];
     }
-    if (reach.revision > this.#revision) {
-      const revisions = { from: this.#revision + 1, to: reach.revision };
-      this.#acceptOrThrow(revisions, { from: this.#seq + 1, to: reach.seq }, 1, undefined);
-      this.#seq = Math.max(this.#seq, reach.seq);
+    for (const known of [reach, this.#absences.reached?.get(this.persistenceId) ?? BEGINNING]) {
+      if (known.revision <= this.#revision) continue;
+      const revisions = { from: this.#revision + 1, to: known.revision };
+      this.#acceptOrThrow(revisions, { from: this.#seq + 1, to: known.seq }, 1, undefined);
+      this.#seq = Math.max(this.#seq, known.seq);
+      this.#revision = known.revision; // never used again
     }
   }
 

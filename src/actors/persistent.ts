@@ -200,7 +200,8 @@ const OPTIONS = [
 
 const TYPE_BYTES_MAX = 128;
 const ID_BYTES_MAX = 512;
-const definitions = new WeakMap<object, Definition>();
+/** Registered, so that a command line and a service that loaded two copies of the package understand each other. */
+const DEFINITION = Symbol.for("papyra.definition");
 
 /**
  * Defines a sort of actor whose state is a fold over its stored events. Rejects with OPTION_INVALID.
@@ -242,14 +243,13 @@ export function persistentActor<S, E extends object, H extends CommandHandlers<S
     historyGaps: oneOf("historyGaps", options.historyGaps, "stop", ["stop", "accept"]),
     actor: Object.freeze({ ...options.actor }),
   });
-  const handle = Object.freeze({ type, version: definition.version });
-  definitions.set(handle, definition);
-  return handle;
+  const handle = { type, version: definition.version };
+  return Object.freeze(Object.defineProperty(handle, DEFINITION, { value: definition }));
 }
 
 /** What is behind a definition. Rejects with OPTION_INVALID for anything that `persistentActor` did not make. */
 export function definitionOf(actor: AnyPersistentActor): Definition {
-  const definition = typeof actor === "object" && actor !== null ? definitions.get(actor) : undefined;
+  const definition = (actor as { [DEFINITION]?: Definition } | null | undefined)?.[DEFINITION];
   if (definition === undefined) throw new PapyraError("OPTION_INVALID", "a definition is made by persistentActor(...)");
   return definition;
 }

@@ -7,7 +7,7 @@ import type { SeqRange } from "../log/anomaly.ts";
 import type { Finding } from "../log/ledger.ts";
 import { activeName } from "../log/segments.ts";
 import { intersect, normalise } from "../log/ranges.ts";
-import type { GapReason, LogName } from "../log/record.ts";
+import type { GapReason, GapRecord, LogName } from "../log/record.ts";
 
 /** The change of one segment. */
 export interface SegmentPlan {
@@ -27,6 +27,7 @@ export interface PlannedGap {
   readonly from: number;
   readonly to: number;
   readonly reason: GapReason;
+  readonly concerns?: NonNullable<GapRecord["concerns"]>;
 }
 
 export interface LogPlan {
@@ -40,6 +41,13 @@ export interface LogPlan {
   /** What is wrong and stays as it is. */
   readonly untouched: readonly Finding[];
 }
+
+const NOTHING = Buffer.alloc(0);
+const LINE_BREAK = Buffer.from("\n");
+/** Where the ids of a journal line stand, as this package writes it. Ids are percent-encoded: plain ASCII. */
+const IDS = /"persistence_id":"([\x21\x23-\x5b\x5d-\x7e]{1,1024})","revision":(\d{1,15}),/g;
+const IDS_WITHIN_BYTES = 16 << 10;
+const CONCERNS_MAX = 100;
 
 interface Edit extends Splice {
   /** Order among insertions at one place. */
@@ -56,62 +64,90 @@ export async function planRepair(
   checked: CheckedLog,
   options: { readonly quarantine: boolean; readonly by: string; readonly nowMs: number },
 ): Promise<LogPlan> {
-  const edits = new Map<string, Edit[]>();
-  const edit = (segment: string, change: Edit): void =>
-    void edits.set(segment, [...(edits.get(segment) ?? []), change]);
+  const edits = new Edits();
   const removed: RemovedBytes[] = [];
   const untouched: Finding[] = [];
-  const empty = Buffer.alloc(0);
   for (const finding of checked.account.findings) {
-    const { file, offset, length, repair } = finding;
-    switch (repair.type) {
-      case "remove":
-        edit(file, { offset, remove: length, insert: empty, rank: 0 });
-        removed.push({ segment: file, finding });
-        break;
-      case "identity":
-        edit(file, { offset, remove: length, insert: repair.line, rank: 0 });
-        if (length > 0) removed.push({ segment: file, finding });
-        break;
-      case "terminate":
-        edit(file, { offset, remove: 0, insert: Buffer.from("\n"), rank: 0 });
-        break;
-      case "move":
-        edit(repair.toFile, {
-          offset: repair.toOffset,
-          remove: 0,
-          insert: await readBytes(backend, file, offset, length),
-          rank: repair.seq,
-        });
-        // Into another segment it is copied now; here it is then a duplicate, which the next round takes out.
-        if (repair.toFile === file) edit(file, { offset, remove: length, insert: empty, rank: 0 });
-        break;
-      case "none":
-        if (finding.seqs === undefined || finding.kind === "unreadable" || finding.kind === "foreign-line")
-          untouched.push(finding);
-        break;
+    await planFinding(backend, finding, edits);
+    const { repair } = finding;
+    if (repair.type === "remove" || (repair.type === "identity" && finding.length > 0)) {
+      removed.push({ segment: finding.file, finding });
     }
+    const whole = finding.seqs === undefined || finding.kind === "unreadable" || finding.kind === "foreign-line";
+    if (repair.type === "none" && whole) untouched.push(finding);
   }
-  const gaps = untouched.length > 0 ? [] : plannedGaps(checked, removed, options.quarantine);
+  const planned = untouched.length > 0 ? [] : plannedGaps(checked, removed, options.quarantine);
+  const gaps = await withConcerns(backend, checked.log, planned, removed);
   const log = checked.log;
   if (log !== undefined && gaps.length > 0) {
     const active = checked.segments.find((segment) => segment.active);
-    const lines = gapLines(view, log, checked, gaps, options);
-    edit(active?.name ?? activeName(log), {
+    edits.add(active?.name ?? activeName(log), {
       offset: active?.bytes ?? 0,
       remove: 0,
-      insert: lines,
+      insert: gapLines(view, log, checked, gaps, options),
       rank: Number.MAX_SAFE_INTEGER,
     });
   }
   return {
     log,
-    segments: orderedPlans(checked, edits),
+    segments: edits.plans(log === undefined ? undefined : activeName(log)),
     removed,
     gaps,
     lastSeq: checked.account.nextSeq - 1 + gaps.length,
     untouched,
   };
+}
+
+async function planFinding(backend: Backend, { file, offset, length, repair }: Finding, edits: Edits): Promise<void> {
+  switch (repair.type) {
+    case "remove":
+      edits.add(file, { offset, remove: length, insert: NOTHING, rank: 0 });
+      break;
+    case "identity":
+      edits.add(file, { offset, remove: length, insert: repair.line, rank: 0 });
+      break;
+    case "terminate":
+      edits.add(file, { offset, remove: 0, insert: LINE_BREAK, rank: 0 });
+      break;
+    case "move": {
+      const line = await readBytes(backend, file, offset, length);
+      const insert = line.at(-1) === 0x0a ? line : Buffer.concat([line, LINE_BREAK]);
+      edits.add(repair.toFile, { offset: repair.toOffset, remove: 0, insert, rank: repair.seq });
+      // Into another segment it is copied now; here it is then a duplicate, which the next round takes out.
+      if (repair.toFile === file) edits.add(file, { offset, remove: length, insert: NOTHING, rank: 0 });
+      break;
+    }
+    case "none":
+      break;
+  }
+}
+
+/**
+ * Says with each gap of the journal whose events are in it, where the damaged bytes still tell: an actor whose newest event
+ * was destroyed would otherwise look as if it had never happened.
+ */
+async function withConcerns(
+  backend: Backend,
+  log: LogName | undefined,
+  gaps: readonly PlannedGap[],
+  removed: readonly RemovedBytes[],
+): Promise<PlannedGap[]> {
+  if (log !== "journal" || gaps.length === 0) return [...gaps];
+  const told: { seqs: SeqRange; persistence_id: string; revision: number }[] = [];
+  for (const { segment, finding } of removed) {
+    if (finding.seqs === undefined) continue;
+    const head = await readBytes(backend, segment, finding.offset, Math.min(finding.length, IDS_WITHIN_BYTES));
+    for (const [, id, revision] of head.toString("latin1").matchAll(IDS)) {
+      told.push({ seqs: finding.seqs, persistence_id: id as string, revision: Number(revision) });
+    }
+  }
+  return gaps.map((gap) => {
+    const concerns = told
+      .filter(({ seqs }) => seqs.from <= gap.to && seqs.to >= gap.from)
+      .slice(0, CONCERNS_MAX)
+      .map(({ persistence_id, revision }) => ({ persistence_id, revision }));
+    return concerns.length === 0 ? gap : { ...gap, concerns };
+  });
 }
 
 /** The seqs that are gone, cut where the reason changes. */
@@ -158,20 +194,32 @@ function gapLines(
   return Buffer.from(lines.join(""));
 }
 
-function orderedPlans(checked: CheckedLog, edits: ReadonlyMap<string, readonly Edit[]>): SegmentPlan[] {
-  const active = checked.log === undefined ? undefined : activeName(checked.log);
-  const names = [...edits.keys()].sort((a, b) => Number(b === active) - Number(a === active) || (a < b ? -1 : 1));
-  return names.map((segment) => {
-    const splices = [...(edits.get(segment) as readonly Edit[])].sort(
-      (a, b) => a.offset - b.offset || Number(a.remove > 0) - Number(b.remove > 0) || a.rank - b.rank,
+/** The edits of each segment. */
+class Edits {
+  readonly #bySegment = new Map<string, Edit[]>();
+
+  add(segment: string, edit: Edit): void {
+    const edits = this.#bySegment.get(segment);
+    if (edits === undefined) this.#bySegment.set(segment, [edit]);
+    else edits.push(edit);
+  }
+
+  plans(active: string | undefined): SegmentPlan[] {
+    const names = [...this.#bySegment.keys()].sort(
+      (a, b) => Number(b === active) - Number(a === active) || (a < b ? -1 : 1),
     );
-    return {
-      segment,
-      splices,
-      removedBytes: splices.reduce((sum, splice) => sum + splice.remove, 0),
-      insertedBytes: splices.reduce((sum, splice) => sum + splice.insert.length, 0),
-    };
-  });
+    return names.map((segment) => {
+      const splices = (this.#bySegment.get(segment) as Edit[]).sort(
+        (a, b) => a.offset - b.offset || Number(a.remove > 0) - Number(b.remove > 0) || a.rank - b.rank,
+      );
+      return {
+        segment,
+        splices,
+        removedBytes: splices.reduce((sum, splice) => sum + splice.remove, 0),
+        insertedBytes: splices.reduce((sum, splice) => sum + splice.insert.length, 0),
+      };
+    });
+  }
 }
 
 async function readBytes(backend: Backend, segment: string, offset: number, length: number): Promise<Buffer> {

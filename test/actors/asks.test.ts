@@ -52,6 +52,25 @@ describe("time-outs", () => {
     await system.stop();
   });
 
+  test("a late reply does not disturb the questions that still wait", async () => {
+    const { system, clock } = await startManualWorld();
+    const late = gate<string>();
+    const slow = system.spawn("slow", () => ({ receive: () => late.opened }));
+    const never = system.spawn("never", silent);
+    const first = codeOf(slow.ask(undefined as never));
+    await settle();
+    clock.advance(4000);
+    const others = [codeOf(never.ask("x")), codeOf(never.ask("y"))];
+    await settle();
+    clock.advance(1000);
+    expect(await first).toBe("ASK_TIMEOUT");
+    late.open("too late");
+    await settle();
+    clock.advance(4000);
+    expect(await Promise.all(others)).toEqual(["ASK_TIMEOUT", "ASK_TIMEOUT"]);
+    expect(system.metrics()).toMatchObject({ asks: 3, asksTimedOut: 3 });
+  });
+
   test("the error says who did not reply, and that one may try again", async () => {
     const { system, clock } = await startManualWorld();
     const ask = system.spawn("a", silent).ask("x", { timeoutMs: 7 });

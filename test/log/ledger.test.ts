@@ -20,6 +20,7 @@ describe("a healthy log", () => {
       lost: 0,
       missing: 0,
       missingSeqs: [],
+      unpromisedSeqs: [],
       absentSeqs: [],
       unchecked: 0,
       nextSeq: 10,
@@ -175,10 +176,10 @@ describe("was acknowledged data lost?", () => {
     expect(brief(accountOf(byGap))).toEqual(["checksum-mismatch 3..3 lost 3..3 remove"]);
   });
 
-  test("nothing vouches: unknown. An exact mark before it: none", () => {
+  test("nothing vouches: unknown. An exact mark before it: a torn write, whose end reached the disk", () => {
     expect(brief(accountOf(middle))).toEqual(["checksum-mismatch 3..3 unknown remove"]);
     expect(brief(accountOf(middle, lagging(2)))).toEqual(["checksum-mismatch 3..3 unknown remove"]);
-    expect(brief(accountOf(middle, exact(2)))).toEqual(["checksum-mismatch 3..3 none remove"]);
+    expect(brief(accountOf(middle, exact(2)))).toEqual(["torn-tail 3..3 none remove"]);
   });
 
   test("of a hole of several, only what was acknowledged for certain is named", () => {
