@@ -1,6 +1,11 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
+const source = (path: string): string => fileURLToPath(new URL(`src/${path}`, import.meta.url));
+
 export default defineConfig({
+  // Examples import the package by its name.
+  resolve: { alias: { "papyra/testing": source("testing/index.ts"), papyra: source("index.ts") } },
   test: {
     include: ["test/**/*.test.ts"],
     testTimeout: 120_000,

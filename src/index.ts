@@ -5,6 +5,7 @@ import { ActorSystem as Actors } from "./actors/system.ts";
 import type { Backend } from "./backends/backend.ts";
 import { fileBackend, type FileStoreOptions } from "./backends/files.ts";
 import { memoryBackend, type MemoryBackend, type MemoryStoreOptions } from "./backends/memory.ts";
+import type { Env } from "./env/env.ts";
 import { nodeEnv } from "./env/node.ts";
 
 export type { ActorSystemOptions, SpawnOptions } from "./actors/actor-options.ts";
@@ -44,15 +45,31 @@ export type * from "./log/record.ts";
 
 /**
  * A store in the files of one directory, with durable acknowledgements. Opens nothing until it is used.
- * Rejects with OPTION_INVALID for an option it does not know or a value out of range.
+ * Rejects with OPTION_INVALID for an option it does not know or a value out of range. `env` is the world it lives in: a
+ * test may give it a simulated disk (`papyra/testing`).
+ *
+ * @example
+ * ```ts
+ * import { fileStore, openStore } from "papyra";
+ * import { SimDisk } from "papyra/testing";
+ * const disk = new SimDisk();
+ * const store = await openStore(fileStore({ path: "/persistence" }, disk.env));
+ * await store.append("events", [
+ *   { kind: "event", system_id: "local", actor_address: "local://a", event_type: "Noted", payload: { n: 1 } },
+ * ]);
+ * const afterPowerCut = disk.reboot(7); // whatever was not synced may be gone, torn or zeros
+ * const again = await openStore(fileStore({ path: "/persistence" }, afterPowerCut.env));
+ * if (again.lastSeq("events") !== 1) throw new Error("an acknowledged record is durable");
+ * await again.close();
+ * ```
  */
-export function fileStore(options: FileStoreOptions): Backend {
-  return fileBackend(options, nodeEnv);
+export function fileStore(options: FileStoreOptions, env: Env = nodeEnv): Backend {
+  return fileBackend(options, env);
 }
 
 /** A store that lives in memory and dies with the process: for tests and for trying things out. */
-export function memoryStore(options: MemoryStoreOptions = {}): MemoryBackend {
-  return memoryBackend(options, nodeEnv);
+export function memoryStore(options: MemoryStoreOptions = {}, env: Env = nodeEnv): MemoryBackend {
+  return memoryBackend(options, env);
 }
 
 /**

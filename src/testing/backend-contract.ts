@@ -22,15 +22,24 @@ export type {
  *
  * @example
  * ```ts
- * import { test } from "node:test";
+ * import { memoryStore } from "papyra";
  * import { backendContract, type ContractSubject } from "papyra/testing";
- * declare const subject: ContractSubject;
- * for (const { name, run } of backendContract) {
- *   test(name, async (t) => {
- *     const outcome = await run(subject);
- *     if (outcome !== undefined) t.skip(outcome.skipped);
- *   });
- * }
+ * const subject: ContractSubject = {
+ *   lacks: { damage: "this example leaves it out", clock: "it uses the real one" },
+ *   make: async ({ limits }) => {
+ *     const store = memoryStore(limits);
+ *     return {
+ *       backend: () => store,
+ *       segmentBytes: async (name) => store.segmentBytes(name),
+ *       putSegment: async (name, bytes) => store.putSegment(name, bytes),
+ *       quarantined: async () => store.quarantined,
+ *       dispose: async () => {},
+ *     };
+ *   },
+ * };
+ * let skipped = 0;
+ * for (const { run } of backendContract) if ((await run(subject)) !== undefined) skipped += 1; // rejects when broken
+ * if (skipped === backendContract.length) throw new Error("nothing was run");
  * ```
  */
 export const backendContract: readonly ContractCase[] = [

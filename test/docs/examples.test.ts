@@ -1,0 +1,71 @@
+// Every example in the sources' TSDoc and every `ts` block of the README is run, as a user would have typed it.
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const dir = join(root, "test/docs/.examples");
+
+interface Example {
+  readonly name: string;
+  readonly code: string;
+}
+
+function sources(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
+    entry.isDirectory()
+      ? sources(join(folder, entry.name))
+      : entry.name.endsWith(".ts")
+        ? [join(folder, entry.name)]
+        : [],
+  );
+}
+
+function fromComments(path: string): Example[] {
+  const text = readFileSync(path, "utf8");
+  return [...text.matchAll(/@example\s*\n((?:\s*\*.*\n)*?)\s*\* ```\n/g)].map((match, i) => ({
+    name: `${relative(root, path)} example ${i + 1}`,
+    code: (match[1] as string)
+      .split("\n")
+      .map((line) => line.replace(/^\s*\* ?/, ""))
+      .filter((line) => !line.startsWith("```"))
+      .join("\n"),
+  }));
+}
+
+function fromReadme(): Example[] {
+  const text = readFileSync(join(root, "README.md"), "utf8");
+  return [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map((match, i) => ({
+    name: `README.md block ${i + 1}`,
+    code: (match[1] as string).replaceAll('"./persistence"', JSON.stringify(join(dir, `store-${i}`))),
+  }));
+}
+
+const examples = [...sources(join(root, "src")).flatMap(fromComments), ...fromReadme()];
+
+beforeAll(() => {
+  rmSync(dir, { recursive: true, force: true });
+  mkdirSync(dir, { recursive: true });
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+test("there are examples, also of the entry points", () => {
+  expect(examples.length).toBeGreaterThan(6);
+  for (const entry of ["src/index.ts", "src/actors/persistent.ts", "README.md"]) {
+    expect(
+      examples.some(({ name }) => name.startsWith(entry) || name.includes(entry.split("/").at(-1) as string)),
+      entry,
+    ).toBe(true);
+  }
+});
+
+describe("each runs", () => {
+  for (const [i, { name, code }] of examples.entries()) {
+    test(name, async () => {
+      const file = join(dir, `example-${i}.ts`);
+      writeFileSync(file, code);
+      await import(/* @vite-ignore */ file);
+    });
+  }
+});
