@@ -23,6 +23,7 @@ export interface Counters extends AskCounters {
 export interface Child {
   readonly ref: Ref;
   requestStop(request: StopRequest): Promise<void>;
+  /** Ends at once, unless it has ended. */
   giveUp(): void;
 }
 

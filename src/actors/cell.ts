@@ -280,7 +280,7 @@ export class Cell implements InboxOwner, Runnable, Child, IncarnationOwner {
     // Whatever hangs is still there and may come back: until then nobody else gets its name.
     const hangs = hasCodeRunning(this.#status);
     this.#cancelWait?.();
-    this.#incarnation?.giveUp();
+    this.#incarnation?.giveUp(stopWithin(0, this.host.clock.monotonicMs(), "parent stopped", false));
     this.#inHand?.ask?.fail(notRunning(this.ref.address, "hung while it was to stop, and was given up"));
     this.#end("given up", !hangs);
     this.host.problem(notRunning(this.ref.address, "did not stop in time and was given up"));

@@ -118,12 +118,18 @@ export class Incarnation implements ContextOwner {
     return this.#stopChildren(childrenStop).then(() => this.#callStopped(reason));
   }
 
-  /** Ends without waiting for anything or calling `stopped`: something hangs. */
-  giveUp(): void {
+  /**
+   * Ends without waiting for anything or calling `stopped`: something hangs. Children that can stop at once do so in good
+   * order, the others are given up as well.
+   */
+  giveUp(atOnce: StopRequest): void {
     this.abort();
     this.#ended = true;
     this.#behaviour = undefined;
-    for (const child of this.#lastFirst()) child.giveUp();
+    for (const child of this.#lastFirst()) {
+      void child.requestStop(atOnce);
+      child.giveUp();
+    }
   }
 
   #lastFirst(): Child[] {

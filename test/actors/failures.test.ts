@@ -1,8 +1,8 @@
-// What becomes of an actor that throws: restarted, resumed, stopped, or its parent's problem.
+// What becomes of an actor that throws: restarted, resumed, or stopped.
 import { describe, expect, test } from "vitest";
 import { PapyraError } from "../../src/errors.ts";
 import type { SupervisionOptions } from "../../src/actors/supervision.ts";
-import { codeOf, gate, settle, startManualWorld, startWorld, type World } from "./world.ts";
+import { codeOf, settle, startManualWorld, startWorld, type World } from "./world.ts";
 
 /** An actor that counts, fails when told to, and notes its hooks. */
 function counter({ system }: World, supervision: SupervisionOptions = {}, hooks: string[] = []) {
@@ -116,9 +116,8 @@ describe("one actor", () => {
     actor.tell("break");
     await settle();
     await actor.stop();
-    world.clock.advance(10_000);
-    await settle();
     expect(world.told().at(-1)).toBe("ActorStopped local://counter: stopped");
+    world.clock.advance(0); // the scheduler's own
     expect(world.clock.waiting).toBe(0);
     await world.system.stop();
   });
@@ -141,6 +140,15 @@ describe("one actor", () => {
     expect(world.system.metrics().failures).toBe(2);
     await world.system.stop();
   });
+});
+
+test("escalated without a parent: it stops, and the problem is reported", async () => {
+  const world = await startWorld();
+  await codeOf(counter(world, { onFailure: "escalate" }).ask("break"));
+  await settle();
+  expect(world.problems.map((error) => error.message)).toEqual(["local://counter failed: Error: broken"]);
+  expect(world.system.metrics().actors).toBe(0);
+  await world.system.stop();
 });
 
 describe("hooks that fail", () => {
@@ -192,135 +200,6 @@ describe("hooks that fail", () => {
       "ActorCrashed local://a: no in stopped, none: it was at its end",
       "ActorStopped local://a: stopped",
     ]);
-    await world.system.stop();
-  });
-});
-
-describe("parents and children", () => {
-  /** A parent whose child fails, or hangs, on demand. */
-  function family(world: World, parentPolicy: SupervisionOptions, hooks: string[] = []) {
-    const hang = gate();
-    return world.system.spawn(
-      "parent",
-      () => {
-        let child: { tell(message: "break" | "hang"): void } | undefined;
-        return {
-          started: (ctx) => {
-            hooks.push("parent started");
-            child = ctx.spawn(
-              "child",
-              () => ({
-                receive: (message: "break" | "hang") => {
-                  if (message === "hang") return hang.opened;
-                  throw new Error("broken");
-                },
-                stopped: () => void hooks.push("child stopped"),
-              }),
-              { supervision: { onFailure: "escalate" } },
-            );
-          },
-          receive: async (message: "break" | "slowly break" | "hang") => {
-            child?.tell(message === "hang" ? "hang" : "break");
-            if (message === "slowly break") await settle();
-          },
-          stopped: (_, reason) => void hooks.push(`parent stopped: ${reason}`),
-        };
-      },
-      { supervision: parentPolicy },
-    );
-  }
-
-  test.each(["break", "slowly break"] as const)(
-    "escalated, %s: the parent restarts, with new children",
-    async (how) => {
-      const world = await startWorld();
-      const hooks: string[] = [];
-      const parent = family(world, {}, hooks);
-      await parent.ask(how);
-      await settle();
-      expect(hooks).toEqual(["parent started", "child stopped", "parent stopped: restarting", "parent started"]);
-      expect(world.told().filter((line) => line.includes("parent:"))).toEqual([
-        "ActorCrashed local://parent: local://parent/child failed: Error: broken in child, restart",
-      ]);
-      expect(world.system.audit()).toMatchObject({ alive_actors: 2, registry_size: 2, registry_orphans: [] });
-      await parent.ask("break");
-      await settle();
-      expect(world.system.metrics().restarts).toBe(2);
-      await world.system.stop();
-    },
-  );
-
-  test("escalated to a parent that resumes: only the child is gone", async () => {
-    const world = await startWorld();
-    const parent = family(world, { onFailure: "resume" });
-    await parent.ask("break");
-    await settle();
-    expect(world.system.audit()).toMatchObject({ alive_actors: 1, dead_letters_count: 0 });
-    await world.system.stop();
-  });
-
-  test("escalated without a parent: it stops, and the problem is reported", async () => {
-    const world = await startWorld();
-    await codeOf(counter(world, { onFailure: "escalate" }).ask("break"));
-    await settle();
-    expect(world.problems.map((error) => error.message)).toEqual(["local://counter failed: Error: broken"]);
-    expect(world.system.metrics().actors).toBe(0);
-    await world.system.stop();
-  });
-
-  test("a parent that restarts stops its children first, and gives up those that hang", async () => {
-    const world = await startManualWorld();
-    const hooks: string[] = [];
-    const parent = world.system.spawn(
-      "parent",
-      () => ({
-        started: (ctx) => {
-          hooks.push("parent started");
-          ctx.spawn("child", () => ({ started: () => new Promise<void>(() => undefined), receive: () => 1 }));
-        },
-        receive: (_: string) => {
-          throw new Error("broken");
-        },
-      }),
-      { supervision: { restartsMax: 1, withinMs: 60_000 } },
-    );
-    await settle();
-    await codeOf(parent.ask("x"));
-    await settle();
-    expect(hooks).toEqual(["parent started"]);
-    world.clock.advance(5000);
-    await settle();
-    // The name of the child that hangs is still taken, so the second incarnation fails at spawning it.
-    expect(hooks).toEqual(["parent started", "parent started"]);
-    expect(world.told()).toContain("ActorStopped local://parent/child: given up");
-    expect(world.system.audit()).toMatchObject({ registry_dead: ["local://parent/child"] });
-    const report = await world.system.stop();
-    expect(report.givenUp).toEqual(["local://parent/child"]);
-  });
-
-  test("a context of an incarnation that has ended spawns nothing, and its signal is aborted", async () => {
-    const world = await startWorld();
-    const codes: unknown[] = [];
-    const actor = world.system.spawn("a", () => ({
-      receive: (message: "break" | "x", ctx) => {
-        if (message === "x") return;
-        queueMicrotask(() =>
-          setImmediate(() => {
-            codes.push(ctx.signal.aborted);
-            try {
-              ctx.spawn("child", () => ({ receive: () => 1 }));
-            } catch (error) {
-              codes.push((error as PapyraError).code);
-            }
-          }),
-        );
-        throw new Error("broken");
-      },
-    }));
-    await codeOf(actor.ask("break"));
-    await actor.ask("x");
-    await settle();
-    expect(codes).toEqual([true, "ACTOR_STOPPED"]);
     await world.system.stop();
   });
 });

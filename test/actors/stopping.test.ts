@@ -75,6 +75,38 @@ describe("one actor", () => {
     await system.stop();
   });
 
+  test("the stricter of two stops counts", async () => {
+    const { system } = await startWorld();
+    const actor = system.spawn("a", () => ({ receive: (_: number) => settle() }));
+    for (let n = 0; n < 50; n++) actor.tell(n);
+    await settle();
+    const draining = actor.stop({ mailbox: "drain" });
+    await settle();
+    await Promise.all([draining, actor.stop({ mailbox: "dead-letters" })]);
+    expect(system.metrics().deadLetters).toBeGreaterThan(40);
+    await system.stop();
+  });
+
+  test("when the time for draining is over, the message in hand is told so by the signal", async () => {
+    const { system, clock, told } = await startManualWorld();
+    const actor = system.spawn("a", () => ({
+      receive: (_: string, ctx) =>
+        new Promise<void>((resolve) => ctx.signal.addEventListener("abort", () => resolve())),
+    }));
+    actor.tell("one");
+    actor.tell("two");
+    await settle();
+    const stopped = actor.stop({ mailbox: "drain", timeoutMs: 100 });
+    await settle();
+    clock.advance(74);
+    await settle();
+    expect(system.metrics().actors).toBe(1);
+    clock.advance(1);
+    await stopped;
+    expect(told().slice(1)).toEqual(["DeadLetter local://a: actor stopped", "ActorStopped local://a: stopped"]);
+    await system.stop();
+  });
+
   test("an actor stops itself after the message in hand", async () => {
     const { system } = await startWorld();
     const seen: string[] = [];
@@ -189,70 +221,6 @@ describe("children", () => {
       "ActorStopped local://p: stopped",
     ]);
     await system.stop();
-  });
-});
-
-describe("what hangs", () => {
-  test.each(["receive", "started", "stopped"])("in %s: given up after its time, and told of", async (where) => {
-    const { system, clock, problems, told } = await startManualWorld();
-    const hang = gate();
-    const actor = system.spawn(
-      "a",
-      () => ({
-        started: () => (where === "started" ? hang.opened : undefined),
-        receive: (_: string) => (where === "receive" ? hang.opened : undefined),
-        stopped: () => (where === "stopped" ? hang.opened : undefined),
-      }),
-      { stopTimeoutMs: 300 },
-    );
-    const asks = [codeOf(actor.ask("in hand")), codeOf(actor.ask("waiting"))];
-    await settle();
-    let done = false;
-    const stopping = actor.stop().then(() => (done = true));
-    await settle();
-    clock.advance(299);
-    await settle();
-    expect(done).toBe(false);
-    clock.advance(1);
-    await stopping;
-    expect(await asks[0]).toBe(where === "stopped" ? undefined : "ACTOR_STOPPED");
-    expect(await asks[1]).toBe(where === "stopped" ? undefined : "ACTOR_STOPPED");
-    expect(told().at(-1)).toBe("ActorStopped local://a: given up");
-    expect(problems.map((error) => error.message)).toEqual(["local://a did not stop in time and was given up"]);
-    // The message in hand is neither handled twice nor a dead letter.
-    expect(system.metrics().deadLetters).toBe({ receive: 1, started: 2, stopped: 0 }[where]);
-    // As long as it hangs, its name stays taken; then it is gone without a further word.
-    expect(system.audit()).toMatchObject({ total_actors: 0, registry_size: 1, registry_dead: ["local://a"] });
-    hang.open();
-    await settle();
-    expect(system.audit().registry_size).toBe(0);
-    expect(told().filter((line) => line.startsWith("ActorStopped"))).toHaveLength(1);
-    await system.stop();
-  });
-
-  test("a system with a hanging actor stops all the same, and the others end in good order", async () => {
-    const { system, clock } = await startManualWorld({ stopTimeoutMs: 1000 });
-    const hooks: string[] = [];
-    const make = (name: string) => () => ({
-      receive: (m: string) => (m === "hang" ? new Promise<void>(() => undefined) : undefined),
-      stopped: async () => {
-        await settle();
-        hooks.push(name);
-      },
-    });
-    system.spawn("first", make("first"));
-    const hanging = system.spawn("hanging", make("hanging"));
-    system.spawn("last", make("last"));
-    hanging.tell("hang");
-    await settle();
-    const stopping = system.stop();
-    for (let n = 0; n < 10; n++) await settle();
-    expect(hooks).toEqual(["last"]);
-    clock.advance(1000);
-    const report = await stopping;
-    expect(hooks).toEqual(["last", "first"]);
-    expect(report).toMatchObject({ ok: false, givenUp: ["local://hanging"] });
-    expect(system.state).toBe("stopped");
   });
 });
 
