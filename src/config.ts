@@ -1,6 +1,6 @@
 // papyra.config.{ts,js,mjs,json}: what the tools and the service share about one store. This file is the shape and its
 // checks; cli/config.ts finds and loads the file.
-import type { FileStoreOptions } from "./backends/files.ts";
+import type { FileStoreOptions } from "./backends/file-options.ts";
 import { PapyraError } from "./errors.ts";
 import { type StartupMode, STARTUP_MODES } from "./ops/startup.ts";
 import { oneOf, refuseUnknown, text } from "./options.ts";

@@ -20,7 +20,7 @@ export const ERRORS = {
   STARTUP_REFUSED: { summary: "the startup check found anomalies", exit: 4, retryable: false },
   RECOVERY_INCOMPLETE: { summary: "anomalies remain after recovery", exit: 5, retryable: false },
   FORMAT_UNKNOWN: { summary: "the format version is not known to this release", exit: 16, retryable: false },
-  STORAGE_FULL: { summary: "there is no space left", exit: 15, retryable: true },
+  STORAGE_FULL: { summary: "there is no space left", exit: 15, retryable: false },
   STORAGE_FAILED: { summary: "the storage could not be read or written", exit: 74, retryable: true },
   STORE_POISONED: { summary: "an earlier write failed; nothing more is acknowledged", exit: 74, retryable: false },
   STORE_CLOSED: { summary: "the store is closed", exit: 74, retryable: false },
@@ -36,8 +36,8 @@ export const ERRORS = {
   ACTOR_FAILED: { summary: "the actor failed while handling the message", exit: 70, retryable: false },
   MAILBOX_FULL: { summary: "the actor's mailbox is full", exit: 70, retryable: true },
   NAME_TAKEN: { summary: "an actor of that name is running", exit: 64, retryable: false },
-  ASK_TIMEOUT: { summary: "no reply came in time", exit: 74, retryable: true },
-  ASK_ABORTED: { summary: "the caller gave up waiting for the reply", exit: 130, retryable: true },
+  ASK_TIMEOUT: { summary: "no reply came in time; the message may still be handled", exit: 74, retryable: false },
+  ASK_ABORTED: { summary: "the caller gave up waiting; the message may still be handled", exit: 130, retryable: false },
   SYSTEM_STOPPED: { summary: "the actor system is not running", exit: 70, retryable: false },
   INTERRUPTED: { summary: "a signal stopped the command", exit: 130, retryable: true },
   INTERNAL: { summary: "a bug in Papyra", exit: 70, retryable: false },
@@ -94,7 +94,14 @@ export function isPapyraError(error: unknown, code?: ErrorCode): error is Papyra
   );
 }
 
-/** Turns whatever was thrown into an Error, once, at a boundary. */
+/** Turns whatever was thrown into an Error, once, at a boundary. Anything can be thrown, also what has no text. */
 export function ensureError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(`something that is not an Error was thrown: ${String(thrown)}`);
+  if (thrown instanceof Error) return thrown;
+  let text: string;
+  try {
+    text = String(thrown);
+  } catch {
+    text = `a value of type ${typeof thrown}`; // an object without a prototype has no text
+  }
+  return new Error(`something that is not an Error was thrown: ${text}`);
 }

@@ -3,7 +3,8 @@
 import type { ActorSystemOptions } from "./actors/actor-options.ts";
 import { ActorSystem as Actors } from "./actors/system.ts";
 import type { Backend } from "./backends/backend.ts";
-import { fileBackend, type FileStoreOptions } from "./backends/files.ts";
+import type { FileStoreOptions } from "./backends/file-options.ts";
+import { fileBackend } from "./backends/files.ts";
 import { memoryBackend, type MemoryBackend, type MemoryStoreOptions } from "./backends/memory.ts";
 import type { Env } from "./env/env.ts";
 import { nodeEnv } from "./env/node.ts";
@@ -12,7 +13,14 @@ export type { ActorSystemOptions, SpawnOptions } from "./actors/actor-options.ts
 export type { AuditReport } from "./actors/audit.ts";
 export type * from "./actors/behaviour.ts";
 export { digestOf } from "./actors/digest.ts";
-export type { ActorEvent } from "./actors/events.ts";
+export type {
+  ActorCrashed,
+  ActorEvent,
+  ActorRestarted,
+  ActorStarted,
+  ActorStopped,
+  StopReason,
+} from "./actors/events.ts";
 export {
   type AnyPersistentActor,
   type CommandArguments,
@@ -28,9 +36,10 @@ export {
   type ReplyOf,
   type UpcastEvent,
 } from "./actors/persistent.ts";
+export type { Directive, Failure, SupervisionOptions } from "./actors/supervision.ts";
 export type { StopReport, SystemMetrics, SystemState } from "./actors/system.ts";
 export type { Backend, ClaimOwner, StoreIdentity } from "./backends/backend.ts";
-export type { FileStoreOptions } from "./backends/files.ts";
+export type { FileStoreOptions } from "./backends/file-options.ts";
 export type { StoreLimits } from "./backends/limits.ts";
 export type { Location } from "./backends/locate.ts";
 export type { MemoryBackend, MemoryStoreOptions } from "./backends/memory.ts";

@@ -86,7 +86,11 @@ test("every line", () =>
 test("every file", () => {
   // papyra.json says nothing that the logs do not say: that it is gone is no damage.
   const gone = (mutation: Mutation): boolean => mutation.files.get("papyra.json") === GONE;
-  return all("every file", mended, [...everyFile(mended, other)].filter((mutation) => !gone(mutation)));
+  return all(
+    "every file",
+    mended,
+    [...everyFile(mended, other)].filter((mutation) => !gone(mutation)),
+  );
 });
 
 test("without papyra.json a store is healthy, recovery leaves it alone, and opening makes the file anew", async () => {

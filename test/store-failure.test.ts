@@ -85,7 +85,7 @@ test("a second writer is refused while the first is alive, and gets in when it w
     await Promise.resolve();
   }
   expect(codeOf(await refused)).toBe("STORE_LOCKED");
-  expect((await refused as Error).message).toContain("pid");
+  expect(((await refused) as Error).message).toContain("pid");
   const survivor = disk.kill();
   const next = await openStore(fileBackend({ path: "/store" }, survivor.env));
   expect((await next.append("events", [note(2)])).lastSeq).toBe(2);

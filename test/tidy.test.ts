@@ -45,7 +45,7 @@ describe("who imports whom", () => {
     ["src/env/", ["src/errors.ts"]],
     ["src/backends/", [...base, "src/log/", "src/env/env.ts", "src/env/durable.ts"]],
     // Replaying folds with the very code of the actors.
-    ["src/ops/replay.ts", [...base, "src/ops/", "src/actors/", "src/backends/", "src/log/", "src/env/env.ts"]],
+    ["src/ops/replay", [...base, "src/ops/", "src/actors/", "src/backends/", "src/log/", "src/env/env.ts"]],
     ["src/ops/", [...base, "src/backends/", "src/log/", "src/env/env.ts", "src/env/durable.ts"]],
     [
       "src/actors/system.ts", // start() checks the store first

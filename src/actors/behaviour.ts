@@ -40,7 +40,7 @@ export interface TellOptions {
 export interface AskOptions extends TellOptions {
   /** Milliseconds to wait for the reply, 1 to 2,147,483,647. Default: `askTimeoutMs` of the system. */
   readonly timeoutMs?: number;
-  /** Gives up waiting when aborted. The message itself is not taken back. */
+  /** Gives up waiting when aborted. A message that was sent is not taken back; with an aborted signal, none is sent. */
   readonly signal?: AbortSignal;
 }
 

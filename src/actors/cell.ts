@@ -7,7 +7,7 @@ import type { BehaviourFactory, StopOptions } from "./behaviour.ts";
 import type { CellHost, CellSpec, Child, Parent } from "./cell-host.ts";
 import type { Envelope } from "./context.ts";
 import { caught, errorText } from "./caught.ts";
-import { failureOf, publishCrash } from "./crash.ts";
+import { answer, failureOf, publishCrash } from "./crash.ts";
 import type { FailurePhase, StopReason } from "./events.ts";
 import { Incarnation, isThenable, type IncarnationOwner } from "./incarnation.ts";
 import { Inbox, notRunning, type InboxOwner } from "./inbox.ts";
@@ -160,7 +160,7 @@ export class Cell implements InboxOwner, Runnable, Child, IncarnationOwner {
   #handled(envelope: Envelope, reply: unknown): void {
     this.#inHand = undefined;
     this.#status = "ready";
-    envelope.ask?.reply(reply);
+    answer(this.host, this.ref.address, envelope, reply);
   }
 
   /** Whether the actor has not been given up meanwhile; if it has, this was the last that was heard of it. */
@@ -201,9 +201,10 @@ export class Cell implements InboxOwner, Runnable, Child, IncarnationOwner {
     else if (decision.directive === "restart") this.#restart(decision.delayMs, error);
     else {
       this.#status = "ready";
+      const failure = failureOf(this.ref.address, error, error);
+      this.#inbox.cause = failure;
       void this.requestStop(this.#stopRequest("failed"));
       if (decision.directive !== "escalate") return;
-      const failure = failureOf(this.ref.address, error, error);
       if (this.parent === undefined) this.host.problem(failure);
       else this.parent.owner.childFailed(failure);
     }
@@ -247,14 +248,12 @@ export class Cell implements InboxOwner, Runnable, Child, IncarnationOwner {
     this.#inbox.close(this.stopped ? "actor stopped" : "actor stopping");
     if (this.#stopping === undefined) this.#stopping = new Stopping(request);
     else this.#stopping.hasten(request);
+    const { done } = this.#stopping;
     if (!this.stopped) this.#hasten();
-    if (!this.stopped)
-      this.#stopping.watch(
-        this.host.clock,
-        () => this.#hasten(),
-        () => this.giveUp(),
-      );
-    return this.#stopping.done;
+    if (this.stopped) return done;
+    const onDrainOver = (): void => this.#hasten();
+    this.#stopping.watch(this.host.clock, onDrainOver, () => this.giveUp());
+    return done;
   }
 
   /** Goes on towards the end; without waiting messages to handle, whatever is under way need not go on. */
@@ -280,8 +279,8 @@ export class Cell implements InboxOwner, Runnable, Child, IncarnationOwner {
     // Whatever hangs is still there and may come back: until then nobody else gets its name.
     const hangs = hasCodeRunning(this.#status);
     this.#cancelWait?.();
-    this.#incarnation?.giveUp(stopWithin(0, this.host.clock.monotonicMs(), "parent stopped", false));
-    this.#inHand?.ask?.fail(notRunning(this.ref.address, "hung while it was to stop, and was given up"));
+    const told = this.#incarnation?.giveUp(stopWithin(0, this.host.clock.monotonicMs(), "parent stopped", false));
+    this.#inHand?.ask?.fail(told ?? notRunning(this.ref.address, "hung while it was to stop, and was given up"));
     this.#end("given up", !hangs);
     this.host.problem(notRunning(this.ref.address, "did not stop in time and was given up"));
   }

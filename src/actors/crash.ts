@@ -19,6 +19,27 @@ export function failureOf(address: string, error: Error, cause: unknown): Papyra
   return new PapyraError("ACTOR_FAILED", `${address} failed: ${errorText(error)}`, { cause, details: { address } });
 }
 
+/** What a behaviour of our own returns for a message that it does not accept: no failure, and only its sender's business. */
+export class Refusal {
+  readonly error: Error;
+
+  constructor(error: Error) {
+    this.error = error;
+  }
+}
+
+/** Hands the reply to whoever asked. A refused message that nobody asked with becomes a dead letter. */
+export function answer(
+  host: Pick<CellHost, "deadLetter">,
+  address: string,
+  { ask, message }: Envelope,
+  reply: unknown,
+): void {
+  if (!(reply instanceof Refusal)) ask?.reply(reply);
+  else if (ask !== undefined) ask.fail(reply.error);
+  else host.deadLetter(address, message, `refused: ${errorText(reply.error)}`);
+}
+
 /** Counts a failure and tells of it. */
 export function publishCrash(
   host: Pick<CellHost, "counters" | "idOf" | "publish">,

@@ -11,7 +11,7 @@ export interface DeadLetter {
   readonly target: string;
   readonly message: unknown;
   readonly messageType: string;
-  /** Why nobody got it: "actor stopped", "actor stopping", "mailbox full". */
+  /** Why nobody got it: "actor stopped", "actor stopping", "mailbox full", "refused: ..." for what cannot be stored. */
   readonly reason: string;
 }
 

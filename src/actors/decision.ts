@@ -1,8 +1,9 @@
 // What a command handler is given and what it hands back. Events are checked and copied as JSON holds them the moment they
 // are named, so that what is folded now is what a replay will fold; messages are held back until the events are durable.
-import { PapyraError } from "../errors.ts";
+import { isPapyraError, PapyraError } from "../errors.ts";
 import { encodeFields } from "../log/codec.ts";
 import type { ActorRef, MessageContext } from "./behaviour.ts";
+import { isThenable } from "./incarnation.ts";
 import type { Definition } from "./persistent.ts";
 
 /** An event that was decided on. */
@@ -24,34 +25,54 @@ export class Decided {
 
 const nothing = (): undefined => undefined;
 
+/** The first argument, also if it is undefined, or else `fallback`. */
+export function givenOr(fallback: unknown, given: readonly unknown[]): unknown {
+  return given.length === 0 ? fallback : given[0];
+}
+
+/** Whether an error says that a payload cannot be stored. */
+export function isRefusal(error: unknown): error is PapyraError {
+  return isPapyraError(error, "RECORD_INVALID") || isPapyraError(error, "RECORD_TOO_LARGE");
+}
+
+/** Refuses a promise as a reply. Nobody awaits it from here on, so that its rejection must not end the process. */
+export function refusePromise(reply: unknown): void {
+  if (!isThenable(reply)) return;
+  Promise.resolve(reply).then(undefined, nothing);
+  throw new PapyraError("OPTION_INVALID", "a reply must not be a promise", {
+    hint: "make the command handler async and await there",
+  });
+}
+
 /** Events of one command, in the making. */
 export class EventDraft {
   readonly events: DecidedEvent[] = [];
   readonly #definition: Definition;
-  readonly #onRejected: (error: unknown) => void;
+  readonly #onRejected: (error: PapyraError) => void;
 
-  constructor(definition: Definition, onRejected: (error: unknown) => void) {
+  constructor(definition: Definition, onRejected: (error: PapyraError) => void) {
     this.#definition = definition;
     this.#onRejected = onRejected;
   }
 
-  and(name: string, payload: unknown = {}): this {
+  and(name: string, ...given: readonly unknown[]): this {
     if (!this.#definition.events.has(name)) {
       throw new PapyraError("OPTION_INVALID", `${this.#definition.type} has no event \`${String(name)}\``, {
         hint: `it has: ${[...this.#definition.events.keys()].join(", ")}`,
       });
     }
     try {
-      this.events.push({ type: name, payload: asStored(payload) });
+      this.events.push({ type: name, payload: asStored(givenOr({}, given)) });
     } catch (error) {
-      this.#onRejected(error);
+      // Anything else was thrown by the payload itself, by a getter of its own: that is a failure of the handler.
+      if (isRefusal(error)) this.#onRejected(error);
       throw error;
     }
     return this;
   }
 
   andAll(events: readonly (readonly [name: string, payload?: unknown])[]): this {
-    for (const [name, payload] of events) this.and(name, payload);
+    for (const [name, ...given] of events) this.and(name, ...given);
     return this;
   }
 
@@ -68,6 +89,12 @@ export class EventDraft {
 
 /** A value as it comes back from its record. Rejects with RECORD_INVALID and the path of what would change on the way. */
 function asStored(payload: unknown): unknown {
+  if (payload === undefined) {
+    throw new PapyraError("RECORD_INVALID", "payload is undefined, which JSON cannot hold unchanged", {
+      hint: "leave the payload out, or persist null",
+      details: { path: "payload", what: "undefined" },
+    });
+  }
   const text = encodeFields({ payload });
   return (JSON.parse(`{${text.slice(1)}}`) as { payload: unknown }).payload;
 }
@@ -97,7 +124,7 @@ export class CommandScope {
   readonly #outgoing: (() => void)[] = [];
   #open = true;
   /** What a payload was refused with: no failure of the handler. */
-  #rejection: unknown;
+  #rejection: PapyraError | undefined;
 
   constructor(to: Addressee, message: MessageContext<unknown>) {
     this.id = to.id;
@@ -123,8 +150,8 @@ export class CommandScope {
     return this.#message.now();
   }
 
-  persist(name: string, payload?: unknown): EventDraft {
-    return this.#draft((draft) => (payload === undefined ? draft.and(name) : draft.and(name, payload)));
+  persist(name: string, ...payload: readonly unknown[]): EventDraft {
+    return this.#draft((draft) => draft.and(name, ...payload));
   }
 
   persistAll(events: readonly (readonly [name: string, payload?: unknown])[]): EventDraft {
@@ -132,6 +159,7 @@ export class CommandScope {
   }
 
   reply(value: unknown): Decided {
+    refusePromise(value);
     this.#assertOpen();
     return new Decided(undefined, () => value);
   }
@@ -145,15 +173,15 @@ export class CommandScope {
     this.#assertOpen();
     const { correlationId } = this;
     if ("persistenceId" in to) {
-      const [name, command] = message;
-      this.#outgoing.push(() => to.tell(name as string, command, { correlationId }));
+      const [name, ...command] = message;
+      this.#outgoing.push(() => to.tell(name as string, givenOr({}, command), { correlationId }));
     } else this.#outgoing.push(() => this.#message.tell(to, message[0]));
   }
 
-  /** The handler threw: returns whether all that it threw is that a payload cannot be stored. */
-  abandon(thrown: unknown): boolean {
+  /** The handler threw: returns what it refuses the command with, if all that it threw is that a payload cannot be stored. */
+  abandon(thrown: unknown): PapyraError | undefined {
     this.#open = false;
-    return thrown !== undefined && thrown === this.#rejection;
+    return thrown === this.#rejection ? this.#rejection : undefined;
   }
 
   /** What the handler returned, checked: the events it decided on must be those it handed back. */

@@ -72,9 +72,7 @@ function notApplied(
     `event \`${event_type}\` (version ${version}, revision ${revision}) of ${persistence_id} at ${place} cannot be applied: ${cause.message}`,
     {
       cause,
-      hint: isPapyraError(cause, "EVENT_UNKNOWN")
-        ? `give ${definition.type} a handler or an \`upcast\` for it; to see it: papyra inspect journal --from ${seq} --limit 1`
-        : `mend the event handler; to see what it was given: papyra inspect journal --from ${seq} --limit 1`,
+      hint: `${remedyFor(definition, version, cause)}; to see it: papyra inspect journal --from ${seq} --limit 1`,
       details: {
         persistenceId: persistence_id,
         eventType: event_type,
@@ -86,6 +84,12 @@ function notApplied(
       },
     },
   );
+}
+
+function remedyFor({ type, version }: Definition, storedVersion: number, cause: Error): string {
+  if (storedVersion > version) return `deploy a definition of ${type} with version ${storedVersion} or newer`;
+  if (isPapyraError(cause, "EVENT_UNKNOWN")) return `give ${type} a handler or an \`upcast\` for it`;
+  return "mend the event handler";
 }
 
 /** What became of a snapshot that was looked at. */

@@ -20,8 +20,8 @@ export interface InboxOwner {
 const ASK_KEYS = ["timeoutMs", "signal", "correlationId"] as const satisfies readonly (keyof AskOptions)[];
 
 /** The error of a message to an actor that does not take it. */
-export function notRunning(address: string, what: string): PapyraError {
-  return new PapyraError("ACTOR_STOPPED", `${address} ${what}`, { details: { address } });
+export function notRunning(address: string, what: string, cause?: Error): PapyraError {
+  return new PapyraError("ACTOR_STOPPED", `${address} ${what}`, { details: { address }, ...(cause && { cause }) });
 }
 
 /** The way into one actor. */
@@ -32,6 +32,8 @@ export class Inbox implements Target {
   readonly #mailbox: Mailbox<Envelope>;
   /** Why messages are turned away, once they are. */
   #closed: string | undefined;
+  /** The failure that ended the actor, if one did: what those who ask it are told. */
+  cause: Error | undefined;
 
   constructor(address: string, host: CellHost, owner: InboxOwner, mailboxMax: number) {
     this.address = address;
@@ -96,6 +98,6 @@ export class Inbox implements Target {
 
   #turnAway(envelope: Envelope): void {
     this.#host.deadLetter(this.address, envelope.message, this.#closed ?? "actor stopped");
-    envelope.ask?.fail(notRunning(this.address, "is not running"));
+    envelope.ask?.fail(notRunning(this.address, "is not running", this.cause));
   }
 }

@@ -23,6 +23,16 @@ export interface IncarnationOwner {
   childFailed(error: Error): void;
 }
 
+/**
+ * A method of a behaviour of our own, called when its incarnation is given up: nothing that it does from then on may be
+ * seen. Returns what the asker of the message in hand is told, if it is more than that the actor has stopped.
+ */
+export const GIVEN_UP = Symbol("given up");
+
+interface GivenUp {
+  readonly [GIVEN_UP]?: () => Error | undefined;
+}
+
 /** Whether a value must be awaited. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
@@ -120,16 +130,18 @@ export class Incarnation implements ContextOwner {
 
   /**
    * Ends without waiting for anything or calling `stopped`: something hangs. Children that can stop at once do so in good
-   * order, the others are given up as well.
+   * order, the others are given up as well. Returns what its behaviour has to say to the asker of the message in hand.
    */
-  giveUp(atOnce: StopRequest): void {
+  giveUp(atOnce: StopRequest): Error | undefined {
     this.abort();
     this.#ended = true;
+    const told = (this.#behaviour as GivenUp | undefined)?.[GIVEN_UP]?.();
     this.#behaviour = undefined;
     for (const child of this.#lastFirst()) {
       void child.requestStop(atOnce);
       child.giveUp();
     }
+    return told;
   }
 
   #lastFirst(): Child[] {

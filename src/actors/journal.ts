@@ -16,7 +16,9 @@ export type NewSnapshotRecord = Extract<NewRecord, { readonly kind: "snapshot" }
 
 /** What is counted in a journal, from the start of the system. */
 export interface JournalCounters {
+  /** Events of persistent actors that became durable. */
   eventsCommitted: number;
+  /** How often a persistent actor began to read its history. */
   recoveries: number;
   /** Events that were read and applied by recoveries. */
   eventsReplayed: number;
@@ -29,6 +31,17 @@ export interface JournalCounters {
   revisionsAccepted: number;
 }
 
+/** The counters of a journal that nobody has used. */
+export const NOTHING_COUNTED: Readonly<JournalCounters> = Object.freeze({
+  eventsCommitted: 0,
+  recoveries: 0,
+  eventsReplayed: 0,
+  snapshotsTaken: 0,
+  snapshotsFailed: 0,
+  snapshotsIgnored: 0,
+  revisionsAccepted: 0,
+});
+
 /** Both indexes, and how often they have been made. */
 export interface Indexes {
   readonly journal: BuiltIndex;
@@ -38,15 +51,7 @@ export interface Indexes {
 
 /** The journal and the snapshots of one store. */
 export class Journal {
-  readonly counters: JournalCounters = {
-    eventsCommitted: 0,
-    recoveries: 0,
-    eventsReplayed: 0,
-    snapshotsTaken: 0,
-    snapshotsFailed: 0,
-    snapshotsIgnored: 0,
-    revisionsAccepted: 0,
-  };
+  readonly counters: JournalCounters = { ...NOTHING_COUNTED };
   readonly store: Store;
   readonly #events: RecordReader<JournalRecord>;
   readonly #snapshots: RecordReader<SnapshotRecord>;

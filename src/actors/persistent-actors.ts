@@ -5,7 +5,8 @@ import { isPapyraError, PapyraError } from "../errors.ts";
 import type { SpawnOptions } from "./actor-options.ts";
 import type { AskOptions, BehaviourFactory, StopOptions, TellOptions } from "./behaviour.ts";
 import { erased } from "./context.ts";
-import { Journal, type JournalCounters } from "./journal.ts";
+import { givenOr } from "./decision.ts";
+import { Journal, type JournalCounters, NOTHING_COUNTED } from "./journal.ts";
 import {
   type AnyPersistentActor,
   type Definition,
@@ -27,11 +28,7 @@ interface Live {
 /** What persistent actors need of the system around them. */
 export interface PersistentHost {
   addressOf(path: readonly string[]): string;
-  spawnRoot(
-    path: readonly string[],
-    factory: BehaviourFactory<unknown, unknown>,
-    options: SpawnOptions | undefined,
-  ): Live;
+  /** Waits for nobody but for what it spawned itself. Rejects with NAME_TAKEN. */
   findOrSpawnRoot(
     path: readonly string[],
     factory: BehaviourFactory<unknown, unknown>,
@@ -66,9 +63,9 @@ export class PersistentActors {
     this.#openStore = openStore;
   }
 
-  /** What was counted; undefined as long as no persistent actor was started. */
-  get counters(): Readonly<JournalCounters> | undefined {
-    return this.#journal?.counters;
+  /** What was counted. */
+  get counters(): Readonly<JournalCounters> {
+    return this.#journal?.counters ?? NOTHING_COUNTED;
   }
 
   /** A handle. Rejects with OPTION_INVALID: a bad id, or a second definition for a type. */
@@ -101,7 +98,7 @@ export class PersistentActors {
       return await cell.ref.ask(message, options);
     } catch (error) {
       // Why it could not be stored, or recovered, is what the asker can act on.
-      if (isPapyraError(error, "ACTOR_FAILED") && fate.verdictOn(error.cause) !== undefined) throw error.cause;
+      if (isPapyraError(error, "ACTOR_FAILED") && fate.isFatal(error.cause)) throw error.cause;
       if (isPapyraError(error, "ACTOR_STOPPED") && fate.recovery !== undefined) throw fate.recovery;
       throw error;
     }
@@ -126,14 +123,8 @@ export class PersistentActors {
     if (known?.cell.accepting === true) return known;
     this.#openStore();
     const fate = new Fate();
-    const path = [definition.type, id];
     const factory = erased(() => new PersistentBehaviour(identity, fate));
-    const options = spawnOptions(definition, fate);
-    // One of ours that is on its way out is waited for; anything else of that name is in the way.
-    const cell =
-      known === undefined
-        ? this.#host.spawnRoot(path, factory, options)
-        : this.#host.findOrSpawnRoot(path, factory, options);
+    const cell = this.#host.findOrSpawnRoot([definition.type, id], factory, spawnOptions(definition, fate));
     const running = { cell, fate };
     this.#running.set(persistenceId, running);
     this.#sweep();
@@ -154,7 +145,8 @@ function spawnOptions(definition: Definition, fate: Fate): SpawnOptions {
   const wanted = supervision?.onFailure ?? "resume";
   const onFailure = (failure: Failure): Directive => {
     if (failure.phase === "started") return "stop";
-    return fate.verdictOn(failure.error) ?? (typeof wanted === "function" ? wanted(failure) : wanted);
+    if (fate.isFatal(failure.error)) return "stop";
+    return typeof wanted === "function" ? wanted(failure) : wanted;
   };
   return { ...definition.actor, supervision: { ...supervision, onFailure } };
 }
@@ -182,12 +174,13 @@ class Handle {
     this.#identity = identity;
   }
 
-  ask(name: string, command: unknown = {}, options?: AskOptions): Promise<unknown> {
-    return this.#actors.ask(this.#identity, { type: name, command }, options);
+  ask(name: string, ...given: readonly [command?: unknown, options?: AskOptions]): Promise<unknown> {
+    return this.#actors.ask(this.#identity, { type: name, command: givenOr({}, given) }, given[1]);
   }
 
-  tell(name: string, command: unknown = {}, options?: TellOptions): void {
-    this.#actors.tell(this.#identity, this.address, { type: name, command }, options);
+  tell(name: string, ...given: readonly [command?: unknown, options?: TellOptions]): void {
+    const message = { type: name, command: givenOr({}, given) };
+    this.#actors.tell(this.#identity, this.address, message, given[1]);
   }
 
   stop(options?: StopOptions): Promise<void> {

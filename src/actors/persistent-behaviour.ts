@@ -2,14 +2,15 @@
 // promises that an error means that nothing was stored, but for OUTCOME_UNKNOWN, after which the actor stops and looks.
 import { ensureError, isPapyraError, PapyraError } from "../errors.ts";
 import type { ActorContext, Behaviour, MessageContext } from "./behaviour.ts";
-import { CommandScope, type Decided, type DecidedEvent } from "./decision.ts";
+import { caught } from "./caught.ts";
+import { failureOf, Refusal } from "./crash.ts";
+import { CommandScope, type Decided, type DecidedEvent, isRefusal, refusePromise } from "./decision.ts";
 import { digestOf } from "./digest.ts";
 import { evolve } from "./fold.ts";
-import { isThenable } from "./incarnation.ts";
+import { GIVEN_UP, isThenable } from "./incarnation.ts";
 import type { Journal, NewJournalRecord, NewSnapshotRecord } from "./journal.ts";
 import type { Definition } from "./persistent.ts";
 import { recoverActor } from "./recovery.ts";
-import type { Directive } from "./supervision.ts";
 
 /** A command on its way; as plain as it is, it can become a dead letter. */
 export interface CommandMessage {
@@ -31,18 +32,24 @@ export interface PersistentIdentity {
 export class Fate {
   /** Why the actor could not recover. */
   recovery: Error | undefined;
-  #verdicts: WeakMap<Error, Directive> | undefined;
+  #fatal: Error | undefined;
 
-  /** Remembers what is to follow from an error that is no failure of the command handler. */
-  judge(error: Error, directive: Directive): Error {
-    this.#verdicts ??= new WeakMap();
-    this.#verdicts.set(error, directive);
+  /** Remembers an error after which the actor must look at what is stored, whatever its supervision says. */
+  end(error: Error): Error {
+    this.#fatal = error;
     return error;
   }
 
-  verdictOn(error: unknown): Directive | undefined {
-    return error instanceof Error ? this.#verdicts?.get(error) : undefined;
+  isFatal(error: unknown): boolean {
+    return error !== undefined && error === this.#fatal;
   }
+}
+
+/** The handler threw. A payload that cannot be stored is refused; all else is a failure. */
+function abandoned(scope: CommandScope, thrown: unknown): Refusal {
+  const refused = scope.abandon(thrown);
+  if (refused === undefined) throw thrown;
+  return new Refusal(refused);
 }
 
 /** The behaviour of one incarnation. */
@@ -53,30 +60,38 @@ export class PersistentBehaviour implements Behaviour<CommandMessage, unknown> {
   #state: unknown;
   #revision = 0;
   #seq = 0;
-  #snapshotRevision = 0;
+  /** The revision from which on the next snapshot is due, and how many events to wait after a failed one. */
+  #snapshotDue = Number.POSITIVE_INFINITY;
+  #snapshotWait: number;
+  #writing = false;
+  #givenUp = false;
   #snapshot: Promise<void> | undefined;
 
   constructor(identity: PersistentIdentity, fate: Fate) {
     this.#identity = identity;
     this.#fate = fate;
     this.#journal = identity.journal();
+    this.#snapshotWait = identity.definition.snapshotEvery;
   }
 
-  async started(_ctx: ActorContext): Promise<void> {
+  async started(ctx: ActorContext): Promise<void> {
     const { definition, persistenceId, report } = this.#identity;
     try {
       const recovered = await recoverActor(this.#journal, definition, persistenceId, report);
       this.#state = recovered.state;
       this.#revision = recovered.revision;
       this.#seq = recovered.seq;
-      this.#snapshotRevision = recovered.snapshotRevision;
+      const { snapshotEvery } = definition;
+      if (snapshotEvery > 0) this.#snapshotDue = recovered.snapshotRevision + snapshotEvery;
     } catch (thrown) {
-      this.#fate.recovery = ensureError(thrown);
+      const error = caught(thrown);
+      this.#fate.recovery = isPapyraError(error) ? error : failureOf(ctx.address, error, thrown);
       throw thrown;
     }
   }
 
   receive(message: CommandMessage, ctx: MessageContext<CommandMessage>): unknown {
+    this.#writing = false;
     const { definition, id, persistenceId } = this.#identity;
     const handler = definition.commands.get(message.type);
     if (handler === undefined) {
@@ -90,23 +105,29 @@ export class PersistentBehaviour implements Behaviour<CommandMessage, unknown> {
     try {
       returned = handler(this.#state, message.command, scope);
     } catch (thrown) {
-      throw this.#abandoned(scope, thrown);
+      return abandoned(scope, thrown);
     }
     if (!isThenable(returned)) return this.#carryOut(scope, scope.close(returned));
     return Promise.resolve(returned).then(
       (value) => this.#carryOut(scope, scope.close(value)),
-      (thrown) => {
-        throw this.#abandoned(scope, thrown);
-      },
+      (thrown) => abandoned(scope, thrown),
     );
   }
 
+  /** What is being written may become durable all the same; what is not, must not be any more. */
+  readonly [GIVEN_UP] = (): Error | undefined => {
+    this.#givenUp = true;
+    if (!this.#writing) return undefined;
+    const { persistenceId } = this.#identity;
+    return new PapyraError(
+      "OUTCOME_UNKNOWN",
+      `${persistenceId} was given up while its events were being written: they may be stored or not`,
+      { hint: "ask it again: it recovers, and knows", details: { persistenceId } },
+    );
+  };
+
   async stopped(): Promise<void> {
     await this.#snapshot;
-  }
-
-  #abandoned(scope: CommandScope, thrown: unknown): unknown {
-    return scope.abandon(thrown) ? this.#fate.judge(ensureError(thrown), "resume") : thrown;
   }
 
   /** Folds and replies on trial, before anything is stored: no event that fails to fold may get into the journal. */
@@ -115,11 +136,7 @@ export class PersistentBehaviour implements Behaviour<CommandMessage, unknown> {
     let after = this.#state;
     for (const { type, payload } of events) after = evolve(this.#identity.definition, after, type, payload);
     const reply = decided.replyOf(after);
-    if (isThenable(reply)) {
-      throw new PapyraError("OPTION_INVALID", "a reply must not be a promise", {
-        hint: "make the command handler async and await there",
-      });
-    }
+    refusePromise(reply);
     if (events.length > 0) return this.#commit(scope, events, after, reply);
     scope.send();
     return reply;
@@ -131,17 +148,20 @@ export class PersistentBehaviour implements Behaviour<CommandMessage, unknown> {
     after: unknown,
     reply: unknown,
   ): Promise<unknown> {
+    // Whoever asked has been told that nothing comes of it, and another incarnation may follow.
+    if (this.#givenUp) throw new PapyraError("ACTOR_STOPPED", `${this.#identity.persistenceId} was given up`);
+    this.#writing = true;
     try {
       const { revision, seq } = await this.#journal.append(this.#records(scope, events));
       this.#revision = revision;
       this.#seq = seq;
     } catch (thrown) {
       // Refused before anything was written: the actor goes on. All else: it must look at what is stored.
-      const refused = isPapyraError(thrown, "RECORD_INVALID") || isPapyraError(thrown, "RECORD_TOO_LARGE");
-      throw this.#fate.judge(ensureError(thrown), refused ? "resume" : "stop");
+      if (isRefusal(thrown)) return new Refusal(thrown);
+      throw this.#fate.end(ensureError(thrown));
     }
     this.#state = after;
-    this.#considerSnapshot();
+    if (!this.#givenUp) this.#considerSnapshot();
     scope.send();
     return reply;
   }
@@ -164,25 +184,31 @@ export class PersistentBehaviour implements Behaviour<CommandMessage, unknown> {
 
   /** Takes a snapshot beside the commands; one at a time. */
   #considerSnapshot(): void {
-    const { snapshotEvery } = this.#identity.definition;
-    if (snapshotEvery === 0 || this.#snapshot !== undefined) return;
-    if (this.#revision - this.#snapshotRevision < snapshotEvery) return;
+    if (this.#snapshot !== undefined || this.#revision < this.#snapshotDue) return;
     this.#snapshot = this.#takeSnapshot().finally(() => {
       this.#snapshot = undefined;
     });
   }
 
-  /** Best effort: a failure is counted and reported, and the next command tries again. */
+  /**
+   * Best effort: a failure is counted and reported, and tried again after as many events, then twice as many, and so on: a
+   * state that has outgrown a line would otherwise be put together at each command.
+   */
   async #takeSnapshot(): Promise<void> {
-    const { persistenceId, report } = this.#identity;
+    const { definition, persistenceId, report } = this.#identity;
     const revision = this.#revision;
     try {
       await this.#journal.appendSnapshot(this.#snapshotRecord());
-      this.#snapshotRevision = revision;
+      this.#snapshotWait = definition.snapshotEvery;
+      this.#snapshotDue = revision + definition.snapshotEvery;
     } catch (thrown) {
+      this.#snapshotDue = revision + this.#snapshotWait;
+      this.#snapshotWait *= 2;
       this.#journal.counters.snapshotsFailed += 1;
       const cause = ensureError(thrown);
-      report(new PapyraError("STORAGE_FAILED", `no snapshot of ${persistenceId}: ${cause.message}`, { cause }));
+      const code = isPapyraError(cause) ? cause.code : "STORAGE_FAILED";
+      const what = `no snapshot of ${persistenceId}: ${cause.message}`;
+      report(new PapyraError(code, what, { cause, details: { persistenceId } }));
     }
   }
 

@@ -1,5 +1,5 @@
 // Plain data: what JSON holds unchanged, and nothing can change behind the back of the journal. States and payloads are
-// checked and frozen in one walk, which passes over what is frozen already: a new state costs what is new in it. Pure.
+// checked and frozen in one walk, which passes over what it has settled before: a new state costs what is new in it. Pure.
 import { PapyraError } from "../errors.ts";
 
 /** Nested so deep, a value would not fit into a record either. */
@@ -12,15 +12,40 @@ function notPlain(path: string, what: string): PapyraError {
   });
 }
 
+/** A constructor that hands back what it is given, so that what a class on top of it declares is added to that object. */
+const Given = function given(value: object): object {
+  return value;
+} as unknown as new (
+  value: object,
+) => object;
+
+/**
+ * Remembers what was settled, by a private member of the object itself, which nobody can see or forge. A WeakSet of every
+ * object costs ten times as much and burdens each garbage collection; only what came frozen, and may take no member, is
+ * kept in one. That an object is frozen says nothing: a shallow `Object.freeze` leaves open what is below it.
+ */
+class Settled extends Given {
+  readonly #settled = true;
+  static readonly #cameFrozen = new WeakSet<object>();
+
+  static has(value: object): boolean {
+    return #settled in value || Settled.#cameFrozen.has(value);
+  }
+
+  static add(value: object): void {
+    if (Object.isExtensible(value)) new Settled(value);
+    else Settled.#cameFrozen.add(value);
+    Object.freeze(value);
+  }
+}
+
 /**
  * Freezes `value` all the way down and returns it. Rejects with RECORD_INVALID and the path of what is not plain data.
  * Always done, not only in development: without it a handler could change a state that the journal does not know of, and
- * it costs about as much as making the new objects cost. A part of `value` that comes frozen is taken to be so all the
- * way down; to know better, one would have to remember every object, which costs several times as much.
+ * it costs about as much as making the new objects cost.
  */
 export function settle<T>(value: T, path: string): T {
-  if (typeof value === "object" && value !== null) visitObject(value, path, 0, true);
-  else visit(value, path, 0, true);
+  visit(value, path, 0, true);
   return value;
 }
 
@@ -39,7 +64,7 @@ function visit(value: unknown, path: string, depth: number, freeze: boolean): vo
       if (!Number.isFinite(value)) throw notPlain(path, String(value));
       return;
     case "object":
-      if (value !== null && !(freeze && Object.isFrozen(value))) visitObject(value, path, depth, freeze);
+      if (value !== null && !(freeze && Settled.has(value))) visitObject(value, path, depth, freeze);
       return;
     default:
       throw notPlain(path, typeof value);
@@ -64,7 +89,7 @@ function visitObject(value: object, path: string, depth: number, freeze: boolean
     const members = value as Readonly<Record<string, unknown>>;
     for (const key of Object.keys(members)) visitMember(members[key], path, key, depth, freeze);
   }
-  if (freeze) Object.freeze(value);
+  if (freeze) Settled.add(value);
 }
 
 /** The path is put together only when it is needed: for an error, or for a member that has members itself. */

@@ -21,7 +21,7 @@ interface Base extends Position {
 }
 
 /**
- * Reads an actor's history. `report` is told what is wrong with snapshots.
+ * Reads an actor's history. `report` is told what is wrong with snapshots, and what was gone on without.
  * Rejects with HISTORY_DAMAGED, EVENT_UNKNOWN, STORAGE_FAILED.
  */
 export async function recoverActor(
@@ -45,9 +45,17 @@ export async function recoverActor(
     await journal.readEvents(indexes, persistenceId, base?.seq ?? 0, (record, at) => fold.push(record, at));
     fold.end(reach);
     counters.eventsReplayed += fold.events;
+    reportAccepted(fold, persistenceId, report);
     counters.revisionsAccepted += fold.acceptedRevisions;
     return { state: fold.state, revision: fold.revision, seq: fold.seq, snapshotRevision: base?.revision ?? 0 };
   });
+}
+
+function reportAccepted(fold: FoldState, persistenceId: string, report: (error: PapyraError) => void): void {
+  const revisions = fold.acceptedRevisions;
+  if (revisions === 0) return;
+  const what = `${persistenceId} goes on without ${revisions} lost events, as its \`historyGaps\` accepts`;
+  report(new PapyraError("HISTORY_DAMAGED", what, { details: { persistenceId, revisions } }));
 }
 
 /** The newest usable snapshot, and how far the journal must reach by what the snapshots have seen of it. */

@@ -20,6 +20,10 @@ import { stopWithin } from "./stopping.ts";
 /** So many actors that were given up are named; all are counted. */
 const GIVEN_UP_MAX = 100;
 
+function nameTaken(address: string): PapyraError {
+  return new PapyraError("NAME_TAKEN", `${address} is there already`, { details: { address } });
+}
+
 /** The inside of a system. */
 export class Runtime implements CellHost {
   readonly system: RunningSystem;
@@ -46,6 +50,8 @@ export class Runtime implements CellHost {
   recorder: Recorder | undefined;
   readonly #options: ResolvedSystemOptions;
   readonly #registry = new Map<string, Cell>();
+  /** Actors that may be waited for: those of {@link findOrSpawnRoot}. */
+  readonly #successive = new WeakSet<Cell>();
   /** The actors of one address, oldest first, where a new one waits for an old one to be gone. */
   readonly #lines = new Map<string, readonly Cell[]>();
   readonly #listeners = new Set<(event: ActorEvent) => void>();
@@ -101,7 +107,8 @@ export class Runtime implements CellHost {
 
   /**
    * The actor at this place, if it takes messages, or a new one. A new one whose predecessor is still on its way out takes
-   * messages at once and starts once that is gone: two of one name never run at the same time.
+   * messages at once and starts once that is gone: two of one name never run at the same time. Rejects with NAME_TAKEN when what is
+   * there was not made by this function: it is something else.
    */
   findOrSpawnRoot(
     path: readonly string[],
@@ -110,9 +117,14 @@ export class Runtime implements CellHost {
   ): Cell {
     const address = this.addressOf(path);
     const there = this.#registry.get(address);
-    if (there === undefined) return this.#spawn(undefined, address, factory, options);
-    if (there.accepting) return there;
-    const cell = this.#cell({ parent: undefined, address, factory, held: true }, options);
+    if (there !== undefined && !this.#successive.has(there)) throw nameTaken(address);
+    if (there?.accepting === true) return there;
+    const cell =
+      there === undefined
+        ? this.#spawn(undefined, address, factory, options)
+        : this.#cell({ parent: undefined, address, factory, held: true }, options);
+    this.#successive.add(cell);
+    if (there === undefined) return cell;
     const line = this.#lines.get(address) ?? [there];
     this.#lines.set(address, [...line, cell]);
     this.#registry.set(address, cell);
@@ -125,9 +137,7 @@ export class Runtime implements CellHost {
     factory: BehaviourFactory<unknown, unknown>,
     options: SpawnOptions | undefined,
   ): Cell {
-    if (this.#registry.has(address)) {
-      throw new PapyraError("NAME_TAKEN", `${address} is there already`, { details: { address } });
-    }
+    if (this.#registry.has(address)) throw nameTaken(address);
     const cell = this.#cell({ parent, address, factory, held: false }, options);
     this.#registry.set(address, cell);
     cell.wake();

@@ -15,6 +15,7 @@ import type { ActorRef, BehaviourFactory, RunningSystem, StopOptions } from "./b
 import type { Counters } from "./cell-host.ts";
 import { erased } from "./context.ts";
 import type { ActorEvent } from "./events.ts";
+import type { JournalCounters } from "./journal.ts";
 import type { PersistentActor, PersistentRef } from "./persistent.ts";
 import { PersistentActors } from "./persistent-actors.ts";
 import { Recorder } from "./recorder.ts";
@@ -26,7 +27,7 @@ import { resolveStop } from "./stopping.ts";
 export type SystemState = "new" | "starting" | "running" | "stopping" | "stopped";
 
 /** What is counted in a system, from its start. */
-export interface SystemMetrics extends Readonly<Counters> {
+export interface SystemMetrics extends Readonly<Counters>, Readonly<JournalCounters> {
   /** Actors that have not stopped. */
   readonly actors: number;
   /** Records of what happened that the store took. */
@@ -202,6 +203,7 @@ export class ActorSystem implements RunningSystem {
     const { counters, running, recorder, problems } = this.#runtime;
     return {
       ...counters,
+      ...this.#persistent.counters,
       actors: running,
       recordsAccepted: recorder?.accepted ?? 0,
       recordsLost: recorder?.lost ?? 0,
@@ -223,7 +225,7 @@ export class ActorSystem implements RunningSystem {
   async stop(options?: StopOptions): Promise<StopReport> {
     const resolved = resolveStop(options, { mailbox: "drain", timeoutMs: this.#options.actor.stopTimeoutMs });
     if (this.#stopped === undefined) {
-      let end = (_: Promise<StopReport>): void => {};
+      let end!: (report: Promise<StopReport>) => void;
       // Known before anything stops: what is told on the way may lead to another call.
       this.#stopped = new Promise((resolve) => {
         end = resolve;

@@ -2,25 +2,18 @@
 // knows, and after the first failure it accepts nothing more: what a failed write or sync left behind is not known, and
 // trying again on the same file has been seen to "succeed" without the data (the fsync lesson of PostgreSQL, 2018).
 import { join } from "node:path";
-import { readRange, readSmall, replaceDurably, syncAncestors, writeAll } from "../env/durable.ts";
-import type { Env, FileLock, Fs, OpenFile } from "../env/env.ts";
+import { readRange, readStart, replaceDurably, syncAncestors } from "../env/durable.ts";
+import type { Env, FileLock } from "../env/env.ts";
 import { ensureError, PapyraError } from "../errors.ts";
 import { encodeIdentity } from "../log/codec.ts";
-import { encodeMark, type Mark, MARK_BYTES, MARK_SLOT_BYTES } from "../log/mark.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
-import { activeName, closedName, LOCK_FILE, MARK_FILE, parseFileName, STORE_FILE } from "../log/segments.ts";
+import { activeName, closedName, LOCK_FILE, parseFileName, STORE_FILE } from "../log/segments.ts";
 import type { AppendedAt, AppendPart, Claim, Splice, StoreIdentity, StoreView } from "./backend.ts";
-import type { ResolvedFileOptions } from "./files.ts";
-import { takeLock } from "./lock.ts";
-import { readMark } from "./mark-file.ts";
+import type { ResolvedFileOptions } from "./file-options.ts";
+import { isHeldAt, takeLock } from "./lock.ts";
+import { MarkFile, readMark } from "./mark-file.ts";
+import { appendTo, assertInPlace, type OpenLog, openLog, syncFile, syncLog } from "./open-log.ts";
 import { encodeStoreFile } from "./store-file.ts";
-
-interface OpenLog {
-  file: OpenFile;
-  end: number;
-  written: number;
-  durable: number;
-}
 
 /** Takes the lock and becomes the writer. A lock file that this claim made in a place without a store goes with it. */
 export async function claimFiles(
@@ -42,7 +35,7 @@ class FilesClaim implements Claim {
   readonly #lock: FileLock;
   readonly #logs = new Map<LogName, OpenLog>();
   #identity: StoreIdentity | undefined;
-  #mark: { file: OpenFile; id: string; count: number } | undefined;
+  #mark: MarkFile | undefined;
   #failure: Error | undefined;
   #released = false;
   #cancelTimer: (() => void) | undefined;
@@ -78,7 +71,7 @@ class FilesClaim implements Claim {
     }
     const path = join(this.#path, STORE_FILE);
     const content = encodeStoreFile(identity);
-    if (!names.includes(STORE_FILE) || !(await readSmall(fs, path)).equals(content)) {
+    if (!names.includes(STORE_FILE) || !(await readStart(fs, path, content.length + 1)).equals(content)) {
       await replaceDurably(fs, random, path, (append) => append(content));
     }
     // Also when everything was there: a process that was killed leaves names that are not on the disk.
@@ -89,21 +82,7 @@ class FilesClaim implements Claim {
 
   async resume(log: LogName, bytes: number, lastSeq: number): Promise<void> {
     this.#assertUsable();
-    const file = await this.#env.fs.open(join(this.#path, activeName(log)), "update");
-    const stat = await file.stat();
-    if (stat.bytes !== bytes) {
-      await file.close();
-      throw new PapyraError(
-        "STORAGE_FAILED",
-        `${activeName(log)} has ${stat.bytes} bytes, not the ${bytes} that were verified`,
-        {
-          hint: "is something else writing to the store?",
-        },
-      );
-    }
-    // A process that was killed leaves bytes that read well and are not on the disk: they are, before anything builds on them.
-    await file.sync();
-    this.#logs.set(log, { file, end: bytes, written: lastSeq, durable: lastSeq });
+    this.#logs.set(log, await openLog(this.#env.fs, join(this.#path, activeName(log)), bytes, lastSeq));
   }
 
   /**
@@ -134,7 +113,8 @@ class FilesClaim implements Claim {
       const placed = parts.map(
         (part): AppendedAt => ({ segment: activeName(part.log), offset: this.#open(part.log).end }),
       );
-      await settleAll(parts.map((part) => this.#appendOne(part)));
+      await this.#assertSoleWriter();
+      await settleAll(parts.flatMap((part) => [this.#appendOne(part), this.#inPlace(part.log)]));
       if (this.#options.durability === "interval") this.#scheduleSync();
       await this.#writeMark();
       return placed;
@@ -182,27 +162,18 @@ class FilesClaim implements Claim {
     });
   }
 
-  /** A new file, so that the slots of the old one can never be mistaken for it. */
   async vouch(lastSeqs: Readonly<Partial<Record<LogName, number>>>): Promise<void> {
     this.#assertUsable();
-    const { fs, random, host } = this.#env;
-    const path = join(this.#path, MARK_FILE);
+    const { host } = this.#env;
     const old = await readMark(this.#env, this.#path);
     this.#identity ??= (await this.view()).identity; // a mark that names no store speaks for none
-    await this.#mark?.file.close();
-    const temporary = `${path}.tmp-${random.hex(4)}`;
-    const file = await fs.open(temporary, "create");
-    const { id } = await file.stat();
-    this.#mark = { file, id, count: 0 };
-    const logs = recordOf((log) => {
+    await this.#mark?.close();
+    this.#mark = undefined;
+    const { store = "", lineage = "" } = this.#identity ?? {};
+    this.#mark = await MarkFile.create(this.#env, this.#path, { store, lineage, mode: this.#options.mark }, (log) => {
       const seq = lastSeqs[log];
       return seq === undefined ? (old?.logs[log] ?? null) : { written: seq, durable: seq, boot: host.bootId };
     });
-    await writeAll(file, Buffer.alloc(MARK_BYTES, " "), 0);
-    await writeAll(file, encodeMark(this.#markNow(logs)), 0);
-    await file.sync();
-    await fs.rename(temporary, path);
-    await fs.syncDir(this.#path);
   }
 
   async tidy(): Promise<readonly string[]> {
@@ -218,24 +189,32 @@ class FilesClaim implements Claim {
     if (this.#released) return;
     this.#cancelTimer?.();
     await this.#syncing.catch(() => undefined); // its failure has poisoned the claim already
-    try {
-      if (this.#failure === undefined && this.#logs.size > 0) {
-        await this.sync();
-        await this.#mark?.file.sync();
+    // One that fails must not keep the others from being let go, least of all the lock.
+    const failures: unknown[] = [];
+    const tried = async (step: () => Promise<unknown> | undefined): Promise<void> => {
+      try {
+        await step();
+      } catch (error) {
+        failures.push(error);
       }
-    } finally {
-      this.#released = true;
-      for (const open of this.#logs.values()) await open.file.close();
-      await this.#mark?.file.close();
-      await this.#dropLock();
+    };
+    if (this.#failure === undefined && this.#logs.size > 0) {
+      await tried(() => this.sync());
+      await tried(() => this.#mark?.sync());
     }
+    this.#released = true;
+    for (const open of this.#logs.values()) await tried(() => open.file.close());
+    await tried(() => this.#mark?.close());
+    await tried(() => this.#dropLockFile());
+    await tried(() => this.#lock.release());
+    if (failures.length > 0) throw failures[0];
   }
 
   /** A lock file in a place that is no store (a lone log was repaired there) would be litter; its holder may remove it. */
-  async #dropLock(): Promise<void> {
+  async #dropLockFile(): Promise<void> {
     const { fs } = this.#env;
-    if ((await fs.stat(join(this.#path, STORE_FILE))) === undefined) await fs.remove(join(this.#path, LOCK_FILE));
-    await this.#lock.release();
+    if ((await fs.stat(join(this.#path, STORE_FILE))) !== undefined) return;
+    if (await isHeldAt(this.#env, this.#path, this.#lock)) await fs.remove(join(this.#path, LOCK_FILE));
   }
 
   #open(log: LogName): OpenLog {
@@ -244,11 +223,23 @@ class FilesClaim implements Claim {
     return open;
   }
 
+  /** Whoever takes the lock file away opens the door to a second writer: then this one must not write any more. */
+  async #assertSoleWriter(): Promise<void> {
+    if (await isHeldAt(this.#env, this.#path, this.#lock)) return;
+    throw new PapyraError("STORAGE_FAILED", `${join(this.#path, LOCK_FILE)} was removed or replaced under its holder`, {
+      hint: "make sure that nothing else writes to the store, then start again; never remove the lock file",
+      details: { path: this.#path },
+    });
+  }
+
+  /** While the bytes are on their way, since it must be known before the acknowledgement and not before the write. */
+  #inPlace(log: LogName): Promise<void> {
+    return assertInPlace(this.#env.fs, this.#open(log));
+  }
+
   async #appendOne(part: AppendPart): Promise<void> {
     const open = this.#open(part.log);
-    await writeAll(open.file, part.bytes, open.end);
-    open.end += part.bytes.length;
-    open.written = part.lastSeq;
+    await appendTo(open, part.bytes, part.lastSeq);
     if (this.#options.durability === "fsync") await syncLog(open);
   }
 
@@ -266,30 +257,12 @@ class FilesClaim implements Claim {
     );
   }
 
-  /** Before every acknowledgement, so that while the machine stays up the mark is exact; synced only where asked for. */
+  /** Before every acknowledgement, so that while the machine stays up the mark is exact. */
   async #writeMark(): Promise<void> {
-    const mark = this.#mark;
-    if (mark === undefined) return;
-    mark.count += 1;
-    const logs = recordOf((log) => {
+    await this.#mark?.write((log) => {
       const open = this.#logs.get(log);
       return open === undefined ? null : { written: open.written, durable: open.durable, boot: this.#env.host.bootId };
     });
-    await writeAll(mark.file, encodeMark(this.#markNow(logs)), (mark.count % 2) * MARK_SLOT_BYTES);
-    if (this.#options.mark === "exact") await mark.file.sync();
-  }
-
-  #markNow(logs: Mark["logs"]): Mark {
-    return {
-      store: this.#identity?.store ?? "",
-      lineage: this.#identity?.lineage ?? "",
-      count: this.#mark?.count ?? 0,
-      atMs: this.#env.clock.nowMs(),
-      boot: this.#env.host.bootId,
-      mode: this.#options.mark,
-      file: this.#mark?.id ?? "",
-      logs,
-    };
   }
 
   #poison(error: unknown): Error {
@@ -308,28 +281,8 @@ class FilesClaim implements Claim {
   }
 }
 
-async function syncFile(fs: Fs, path: string): Promise<void> {
-  const file = await fs.open(path, "update");
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-async function syncLog(open: OpenLog): Promise<void> {
-  const { written } = open;
-  if (open.durable === written) return;
-  await open.file.sync();
-  open.durable = Math.max(open.durable, written);
-}
-
 /** Waits for all, also when one fails: nothing may still be under way when the failure is reported. */
 async function settleAll(all: readonly Promise<void>[]): Promise<void> {
   const results = await Promise.allSettled(all);
   for (const result of results) if (result.status === "rejected") throw result.reason;
-}
-
-function recordOf<T>(make: (log: LogName) => T): Record<LogName, T> {
-  return Object.fromEntries(LOG_NAMES.map((log) => [log, make(log)])) as Record<LogName, T>;
 }

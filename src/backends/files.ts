@@ -1,13 +1,11 @@
-// The file store: NDJSON files in one directory. This file is the reader's side and the options; files-claim.ts is the
-// writer's. A path that is a single file is read as one lone log.
+// The file store: NDJSON files in one directory. This file is the reader's side; files-claim.ts is the writer's. A path that is a single file is read as one lone log.
 import { basename, dirname, join } from "node:path";
-import { readRange, readSmall, replaceDurably, syncAncestors } from "../env/durable.ts";
+import { readRange, readStart, replaceDurably, syncAncestors } from "../env/durable.ts";
 import type { Env, FileStat } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
 import { reachOf } from "../log/mark.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { orderSegments, parseFileName, STORE_FILE } from "../log/segments.ts";
-import { oneOf, refuseUnknown, text, wholeNumber } from "../options.ts";
 import {
   type Backend,
   type Claim,
@@ -17,54 +15,14 @@ import {
   type StoreIdentity,
   type StoreView,
 } from "./backend.ts";
+import { type FileStoreOptions, resolveFileOptions } from "./file-options.ts";
 import { claimFiles } from "./files-claim.ts";
-import { LIMITS_DEFAULT, resolveLimits, type StoreLimits } from "./limits.ts";
 import { lockOwner } from "./lock.ts";
 import { readMark } from "./mark-file.ts";
 import { decodeStoreFile, identityFromHeads } from "./store-file.ts";
 
-/** Options of a file store. */
-export interface FileStoreOptions extends Partial<StoreLimits> {
-  /** The directory of the store; made when it is first written. Tools also take the path of a single log file. */
-  readonly path: string;
-  /**
-   * What an acknowledgement means. "fsync" (default): the record is on the disk. "interval": it is with the operating
-   * system and on the disk at most `intervalMs` later; a crash of the machine may lose that much, a crash of the process
-   * nothing. "os": it is with the operating system; a crash of the machine may lose whatever it had not written yet.
-   */
-  readonly durability?: "fsync" | "interval" | "os";
-  /** The loss window of "interval", in milliseconds. From 1 to 60,000. Default 100. */
-  readonly intervalMs?: number;
-  /**
-   * How the mark is kept that tells lost records from an unfinished write. "lagging" (default): exact as long as the
-   * machine stays up; after a power cut the last records before it cannot be vouched for. "exact": one more fdatasync a
-   * batch closes that gap.
-   */
-  readonly mark?: "lagging" | "exact";
-}
-
-/** The options, checked and complete. */
-export interface ResolvedFileOptions {
-  readonly path: string;
-  readonly durability: "fsync" | "interval" | "os";
-  readonly intervalMs: number;
-  readonly mark: "lagging" | "exact";
-  readonly limits: StoreLimits;
-}
-
-const FILE_DEFAULTS = { durability: "fsync", intervalMs: 100, mark: "lagging" } as const;
-const KNOWN = ["path", ...Object.keys(FILE_DEFAULTS), ...Object.keys(LIMITS_DEFAULT)];
-
-function resolveFileOptions(options: FileStoreOptions): ResolvedFileOptions {
-  refuseUnknown("fileStore", options, KNOWN);
-  return Object.freeze({
-    path: text("path", options.path),
-    durability: oneOf("durability", options.durability, FILE_DEFAULTS.durability, ["fsync", "interval", "os"]),
-    intervalMs: wholeNumber("intervalMs", options.intervalMs, FILE_DEFAULTS.intervalMs, 1, 60_000),
-    mark: oneOf("mark", options.mark, FILE_DEFAULTS.mark, ["lagging", "exact"]),
-    limits: resolveLimits(options),
-  });
-}
+/** More than any papyra.json has. */
+const STORE_FILE_BYTES_MAX = 64 << 10;
 
 /** A store in files. Opens nothing until it is asked to. */
 export function fileBackend(input: FileStoreOptions, env: Env): Backend {
@@ -201,7 +159,7 @@ function isForeignHousekeeping(name: string): boolean {
 
 async function readStoreFile(env: Env, path: string, findings: StoreFinding[]): Promise<StoreIdentity | undefined> {
   const file = join(path, STORE_FILE);
-  const bytes = await readSmall(env.fs, file);
+  const bytes = await readStart(env.fs, file, STORE_FILE_BYTES_MAX);
   const identity = decodeStoreFile(bytes, file);
   if (identity === undefined) {
     findings.push({

@@ -1,7 +1,7 @@
 // One writer at a time. The lock is the kernel's: it is free the moment its holder dies, and a holder that was paused
 // still holds it. The file says who holds it, for messages only; nobody decides by its content.
 import { join } from "node:path";
-import { readSmall, writeAll } from "../env/durable.ts";
+import { readStart, writeAll } from "../env/durable.ts";
 import type { Env, FileLock } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
 import { parseObject } from "../log/codec.ts";
@@ -18,7 +18,9 @@ export async function takeLock(env: Env, directory: string, purpose: string): Pr
   const path = join(directory, LOCK_FILE);
   for (let tries = 0; tries < TRIES; tries++) {
     const lock = await env.fs.lock(path, "exclusive");
-    if (lock !== undefined) {
+    if (lock !== undefined && !(await isHeldAt(env, directory, lock))) {
+      await lock.release(); // its last holder took the file away; whoever comes next locks another one
+    } else if (lock !== undefined) {
       await writeOwner(env, path, { pid: env.host.pid, host: env.host.name, sinceMs: env.clock.nowMs(), purpose });
       return lock;
     }
@@ -33,6 +35,11 @@ export async function takeLock(env: Env, directory: string, purpose: string): Pr
     hint: "stop that process first; the lock is free as soon as it is gone",
     details: { path: directory, ...owner },
   });
+}
+
+/** Whether the lock is still on the file of that name: a lock on a file that was taken away keeps nobody out. */
+export async function isHeldAt(env: Env, directory: string, lock: FileLock): Promise<boolean> {
+  return (await env.fs.stat(join(directory, LOCK_FILE)))?.id === lock.id;
 }
 
 /** Who holds the lock at this moment, without waiting and without changing anything. */
@@ -57,7 +64,7 @@ async function writeOwner(env: Env, path: string, owner: ClaimOwner): Promise<vo
 }
 
 async function readOwner(env: Env, path: string): Promise<ClaimOwner | undefined> {
-  const fields = parseObject(await readSmall(env.fs, path));
+  const fields = parseObject(await readStart(env.fs, path, OWNER_BYTES));
   return typeof fields?.pid === "number" && typeof fields.host === "string"
     ? (fields as unknown as ClaimOwner)
     : undefined;

@@ -1,15 +1,90 @@
-// Reading the mark of a file store: the newest whole slot, if it speaks for this very store.
+// The mark of a file store: reading the newest whole slot, if it speaks for this very store, and writing the next one.
 import { join } from "node:path";
-import { readSmall } from "../env/durable.ts";
-import type { Env } from "../env/env.ts";
-import { decodeSlots, type Mark, speaksFor } from "../log/mark.ts";
+import { imitateFormer, readStart, writeAll } from "../env/durable.ts";
+import type { Env, OpenFile } from "../env/env.ts";
+import {
+  decodeSlots,
+  encodeMark,
+  type LogMark,
+  type Mark,
+  MARK_BYTES,
+  MARK_SLOT_BYTES,
+  speaksFor,
+} from "../log/mark.ts";
+import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { MARK_FILE } from "../log/segments.ts";
 
 export async function readMark(env: Env, path: string): Promise<Mark | undefined> {
   const file = join(path, MARK_FILE);
   const stat = await env.fs.stat(file);
   if (stat === undefined || stat.kind !== "file") return undefined;
-  const found = decodeSlots(await readSmall(env.fs, file));
-  if (found === undefined || !speaksFor(found.newest, stat, env.host.bootId)) return undefined;
+  const found = decodeSlots(await readStart(env.fs, file, MARK_BYTES));
+  if (found === undefined || !speaksFor(found.newest, stat)) return undefined;
   return found.stale ? { ...found.newest, stale: true } : found.newest;
+}
+
+/** What is known of each log at this moment. */
+type Reaches = (log: LogName) => LogMark | null;
+
+/** The mark of a store that is being written, open. */
+export class MarkFile {
+  readonly #env: Env;
+  readonly #file: OpenFile;
+  /** What stays the same from mark to mark. */
+  readonly #about: Pick<Mark, "store" | "lineage" | "mode" | "file">;
+  #count = 0;
+
+  private constructor(env: Env, file: OpenFile, about: Pick<Mark, "store" | "lineage" | "mode" | "file">) {
+    this.#env = env;
+    this.#file = file;
+    this.#about = about;
+  }
+
+  /** Puts a new file in place, so that the slots of an old one can never be mistaken for it; durable when it resolves. */
+  static async create(
+    env: Env,
+    path: string,
+    about: Pick<Mark, "store" | "lineage" | "mode">,
+    reaches: Reaches,
+  ): Promise<MarkFile> {
+    const { fs, random } = env;
+    const target = join(path, MARK_FILE);
+    const temporary = `${target}.tmp-${random.hex(4)}`;
+    const file = await fs.open(temporary, "create");
+    try {
+      const made = new MarkFile(env, file, { ...about, file: (await file.stat()).id });
+      await writeAll(file, Buffer.alloc(MARK_BYTES, " "), 0);
+      await writeAll(file, made.#encode(reaches), 0);
+      await file.sync();
+      await imitateFormer(fs, temporary, target);
+      await fs.rename(temporary, target);
+      await fs.syncDir(path);
+      return made;
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** Overwrites the older slot; synced only where the options ask for it. */
+  async write(reaches: Reaches): Promise<void> {
+    this.#count += 1;
+    await writeAll(this.#file, this.#encode(reaches), (this.#count % 2) * MARK_SLOT_BYTES);
+    if (this.#about.mode === "exact") await this.#file.sync();
+  }
+
+  sync(): Promise<void> {
+    return this.#file.sync();
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+
+  #encode(reaches: Reaches): Buffer {
+    const { clock, host } = this.#env;
+    const { store, lineage, mode, file } = this.#about;
+    const logs = Object.fromEntries(LOG_NAMES.map((log) => [log, reaches(log)])) as Record<LogName, LogMark | null>;
+    return encodeMark({ store, lineage, count: this.#count, atMs: clock.nowMs(), boot: host.bootId, mode, file, logs });
+  }
 }

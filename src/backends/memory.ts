@@ -7,7 +7,7 @@ import type { Reach } from "../log/ledger.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { activeName, closedName, orderSegments, parseFileName } from "../log/segments.ts";
 import { refuseUnknown } from "../options.ts";
-import { type AppendPart, type Backend, type Claim, type StoreIdentity, type StoreView } from "./backend.ts";
+import type { AppendedAt, AppendPart, Backend, Claim, Splice, StoreIdentity, StoreView } from "./backend.ts";
 import { LIMITS_DEFAULT, resolveLimits, type StoreLimits } from "./limits.ts";
 
 /** Options of a memory store: its bounds. */
@@ -134,69 +134,56 @@ class MemoryStore {
     }
     const { pid, name: host } = this.#env.host;
     this.#writer = { pid, host, sinceMs: this.#env.clock.nowMs(), purpose };
-    let open = true;
-    const usable = (): void => {
-      if (!open) throw new PapyraError("STORE_CLOSED", "the claim on the memory store has ended");
-    };
-    const resume = (log: LogName, lastSeq: number): void => void this.#last.set(log, lastSeq);
-    return {
-      view: async () => this.view(true),
-      create: async (identity) => {
-        usable();
-        this.#identity = identity;
-        for (const log of LOG_NAMES) {
-          const exists = [...this.#logs.keys()].some((name) => orderSegments([name], log).length > 0);
-          if (!exists) this.put(activeName(log), Buffer.from(encodeIdentity({ log, ...identity })));
-        }
-      },
-      resume: async (log, _bytes, lastSeq) => {
-        usable();
-        resume(log, lastSeq);
-      },
-      startSegment: async (log, identityLine, closedSeq, lastSeq) => {
-        usable();
-        const old = this.#logs.get(activeName(log));
-        let generation = 0;
-        while (this.#logs.has(closedName(log, closedSeq, generation))) generation += 1;
-        if (old !== undefined) this.#logs.set(closedName(log, closedSeq, generation), old);
-        this.put(activeName(log), identityLine);
-        resume(log, lastSeq);
-      },
-      append: async (parts: readonly AppendPart[]) => {
-        usable();
-        return parts.map((part) => {
-          const segment = activeName(part.log);
-          const log = this.#logs.get(segment) as Growing;
-          const offset = log.length;
-          log.append(part.bytes);
-          this.#last.set(part.log, part.lastSeq);
-          return { segment, offset };
-        });
-      },
-      durableSeq: (log) => this.#last.get(log) ?? 0,
-      sync: async () => usable(),
-      rewrite: async (segment, splices) => {
-        usable();
-        const old = this.#logs.get(segment)?.view() ?? Buffer.alloc(0);
-        const parts: Uint8Array[] = [];
-        let position = 0;
-        for (const splice of splices) {
-          parts.push(old.subarray(position, splice.offset), splice.insert);
-          position = splice.offset + splice.remove;
-        }
-        this.put(segment, Buffer.concat([...parts, old.subarray(position)]));
-      },
-      vouch: async (lastSeqs) => {
-        usable();
-        for (const log of LOG_NAMES) this.#last.set(log, lastSeqs[log] ?? this.#last.get(log) ?? 0);
-      },
-      tidy: async () => [],
-      release: async () => {
-        if (!open) return;
-        open = false;
-        this.#writer = undefined;
-      },
-    };
+    return new MemoryClaim(this);
+  }
+
+  /** The claim has ended. */
+  free(): void {
+    this.#writer = undefined;
+  }
+
+  create(identity: StoreIdentity): void {
+    this.#identity = identity;
+    for (const log of LOG_NAMES) {
+      const exists = [...this.#logs.keys()].some((name) => orderSegments([name], log).length > 0);
+      if (!exists) this.put(activeName(log), Buffer.from(encodeIdentity({ log, ...identity })));
+    }
+  }
+
+  startSegment(log: LogName, identityLine: Uint8Array, closedSeq: number): void {
+    const old = this.#logs.get(activeName(log));
+    let generation = 0;
+    while (this.#logs.has(closedName(log, closedSeq, generation))) generation += 1;
+    if (old !== undefined) this.#logs.set(closedName(log, closedSeq, generation), old);
+    this.put(activeName(log), identityLine);
+  }
+
+  append(part: AppendPart): AppendedAt {
+    const segment = activeName(part.log);
+    const log = this.#logs.get(segment) as Growing;
+    const offset = log.length;
+    log.append(part.bytes);
+    this.#last.set(part.log, part.lastSeq);
+    return { segment, offset };
+  }
+
+  lastSeq(log: LogName): number {
+    return this.#last.get(log) ?? 0;
+  }
+
+  setLastSeq(log: LogName, lastSeq: number): void {
+    this.#last.set(log, lastSeq);
+  }
+
+  rewrite(segment: string, splices: readonly Splice[]): void {
+    const old = this.#logs.get(segment)?.view() ?? Buffer.alloc(0);
+    const parts: Uint8Array[] = [];
+    let position = 0;
+    for (const splice of splices) {
+      parts.push(old.subarray(position, splice.offset), splice.insert);
+      position = splice.offset + splice.remove;
+    }
+    this.put(segment, Buffer.concat([...parts, old.subarray(position)]));
   }
 
   put(name: string, bytes: Uint8Array | undefined): void {
@@ -207,5 +194,70 @@ class MemoryStore {
     const log = new Growing();
     log.append(bytes);
     this.#logs.set(name, log);
+  }
+}
+
+/** The writer's side: what it promises is the store's business; that it ends is its own. */
+class MemoryClaim implements Claim {
+  readonly #store: MemoryStore;
+  #open = true;
+
+  constructor(store: MemoryStore) {
+    this.#store = store;
+  }
+
+  async view(): Promise<StoreView> {
+    return this.#store.view(true);
+  }
+
+  async create(identity: StoreIdentity): Promise<void> {
+    this.#usable().create(identity);
+  }
+
+  async append(parts: readonly AppendPart[]): Promise<AppendedAt[]> {
+    const store = this.#usable();
+    return parts.map((part) => store.append(part));
+  }
+
+  durableSeq(log: LogName): number {
+    return this.#store.lastSeq(log);
+  }
+
+  async sync(): Promise<void> {
+    this.#usable();
+  }
+
+  async resume(log: LogName, _bytes: number, lastSeq: number): Promise<void> {
+    this.#usable().setLastSeq(log, lastSeq);
+  }
+
+  async startSegment(log: LogName, identityLine: Uint8Array, closedSeq: number, lastSeq: number): Promise<void> {
+    const store = this.#usable();
+    store.startSegment(log, identityLine, closedSeq);
+    store.setLastSeq(log, lastSeq);
+  }
+
+  async rewrite(segment: string, splices: readonly Splice[]): Promise<void> {
+    this.#usable().rewrite(segment, splices);
+  }
+
+  async vouch(lastSeqs: Readonly<Partial<Record<LogName, number>>>): Promise<void> {
+    const store = this.#usable();
+    for (const log of LOG_NAMES) store.setLastSeq(log, lastSeqs[log] ?? store.lastSeq(log));
+  }
+
+  async tidy(): Promise<readonly string[]> {
+    return [];
+  }
+
+  async release(): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#store.free();
+  }
+
+  #usable(): MemoryStore {
+    if (!this.#open) throw new PapyraError("STORE_CLOSED", "the claim on the memory store has ended");
+    return this.#store;
   }
 }

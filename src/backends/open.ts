@@ -2,11 +2,15 @@
 // leftover of an unfinished write is left as it is, under a closed name, and writing goes on in a new segment.
 import { basename } from "node:path";
 import { isPapyraError, PapyraError } from "../errors.ts";
+import { encodeIdentity, seedOf } from "../log/codec.ts";
+import { quoted } from "../quoted.ts";
 import { normalise, subtract } from "../log/ranges.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import type { Backend, Claim, StoreIdentity, StoreView } from "./backend.ts";
-import { type CheckedLog, checkLog } from "./check.ts";
-import { type LogState, seedFor, type Store, StoreWriter } from "./store.ts";
+import type { LogState } from "./batch.ts";
+import { type CheckedLog, checkLog, identityOf } from "./check.ts";
+import type { Store } from "./store.ts";
+import { StoreWriter } from "./store-writer.ts";
 
 /**
  * Opens a store as its one writer; makes it when nothing is there.
@@ -113,12 +117,20 @@ async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: L
   };
 }
 
+/** The starting value of a log's checksums in a store, and the identity line itself. */
+function seedFor(view: StoreView, log: LogName): { seed: number; line: Buffer } {
+  const identity = identityOf(view, log);
+  if (identity === undefined) throw new PapyraError("INTERNAL", "a store without an identity was opened");
+  const line = Buffer.from(encodeIdentity(identity));
+  return { seed: seedOf(line), line };
+}
+
 function lastTimestampMs(checked: CheckedLog): number {
   return Math.round((checked.last?.timestamp ?? 0) * 1000);
 }
 
 function mustRecover(backend: Backend, why: string): PapyraError {
   return new PapyraError("STORE_DAMAGED", `the store ${backend.location} cannot be written: ${why}`, {
-    hint: `run: papyra persistence scan --path ${backend.location}, then papyra persistence recover --path ${backend.location} --mode quarantine`,
+    hint: `run: papyra persistence scan --path ${quoted(backend.location)}, then papyra persistence recover --path ${quoted(backend.location)} --mode quarantine`,
   });
 }

@@ -1,3 +1,4 @@
 #!/usr/bin/env node
 import { main, processIo } from "./main.ts";
-process.exitCode = await main(process.argv.slice(2), processIo());
+const code = await main(process.argv.slice(2), processIo());
+process.exitCode ??= code; // set already when the result could not be written

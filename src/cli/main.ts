@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { styleText } from "node:util";
 import type { Command } from "commander";
 import { CommanderError } from "commander";
-import { ensureError, isPapyraError, PapyraError } from "../errors.ts";
+import { ERRORS, ensureError, isPapyraError, PapyraError } from "../errors.ts";
 import { type Act, buildProgram } from "./commands.ts";
 import type { Context, Outcome } from "./context.ts";
 import { exitOfError } from "./exit-codes.ts";
@@ -165,11 +165,17 @@ export function processIo(): CliIo {
   };
 }
 
-/** Whoever reads may have gone away (`| head -1`): that is no failure, and nothing more is written. */
+/**
+ * Whoever reads may have gone away (`| head -1`): that is no failure, and nothing more is written. A result that could not
+ * be written for another reason (a full disk behind `> scan.json`) is one, whatever it said.
+ */
 function outputOf(stream: NodeJS.WriteStream): Output {
   let gone = false;
   stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
+    if (!gone && error.code !== "EPIPE") {
+      process.exitCode = error.code === "ENOSPC" ? ERRORS.STORAGE_FULL.exit : ERRORS.STORAGE_FAILED.exit;
+      if (stream !== process.stderr) process.stderr.write(`papyra: cannot write the result: ${error.code}\n`);
+    }
     gone = true;
   });
   return { write: (text) => gone || stream.write(text), isTTY: stream.isTTY === true };

@@ -4,7 +4,7 @@ import { type Anomaly, isHarmless } from "../log/anomaly.ts";
 import type { RecoverReport } from "../ops/recover.ts";
 import type { ScanReport } from "../ops/scan.ts";
 import type { StartupReport } from "../ops/startup.ts";
-import { quoted } from "./text.ts";
+import { quoted } from "../quoted.ts";
 
 function next(...steps: readonly string[]): string[] {
   return ["", ...steps.map((step) => `Next: ${step}`)];

@@ -1,7 +1,8 @@
 // From a path to a backend: one of the two places where the real world is joined to a store (the other is index.ts).
 import { basename, dirname } from "node:path";
 import type { Backend } from "../backends/backend.ts";
-import { fileBackend, type FileStoreOptions } from "../backends/files.ts";
+import type { FileStoreOptions } from "../backends/file-options.ts";
+import { fileBackend } from "../backends/files.ts";
 import type { Env } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
 import type { LogName } from "../log/record.ts";

@@ -4,7 +4,8 @@ import { actorOf, type InspectedRecord, type InspectReport } from "../ops/inspec
 import type { SummaryReport } from "../ops/summary.ts";
 import type { Paint } from "./io.ts";
 import { lines, seqsOf } from "./render.ts";
-import { printable, quoted, shortened, table, timeOf } from "./text.ts";
+import { quoted } from "../quoted.ts";
+import { printable, shortened, table, timeOf } from "./text.ts";
 
 const ACTOR_CHARS = 60;
 const PAYLOAD_CHARS = 120;

@@ -2,7 +2,8 @@
 import type { ReplayReport } from "../ops/replay.ts";
 import type { Paint } from "./io.ts";
 import { lines, verdictLine } from "./render.ts";
-import { printable, quoted, shortened, table } from "./text.ts";
+import { quoted } from "../quoted.ts";
+import { printable, shortened, table } from "./text.ts";
 
 const SHOWN_MAX = 100;
 

@@ -12,12 +12,6 @@ export function printable(text: string): string {
   );
 }
 
-/** A word of a shell command, quoted only where it must be. */
-export function quoted(word: string): string {
-  const shown = printable(word);
-  return /^[\w@%+=:,./-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", "'\\''")}'`;
-}
-
 /** At most `max` characters on one line. */
 export function shortened(text: string, max: number): string {
   const shown = printable(text);

@@ -49,6 +49,18 @@ export async function readSmall(fs: Fs, path: string, bytesMax: number = 1 << 20
   return Buffer.concat(parts);
 }
 
+/** A file that takes a name over gets the owner and mode of the one that had it; a new name the owner of its directory. */
+export async function imitateFormer(fs: Fs, temporary: string, path: string): Promise<void> {
+  await fs.imitate(temporary, (await fs.stat(path)) === undefined ? dirname(path) : path);
+}
+
+/** The first bytes of a file, at most so many. */
+export async function readStart(fs: Fs, path: string, bytesMax: number): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const chunk of readRange(fs, path, 0, bytesMax)) parts.push(Buffer.from(chunk));
+  return Buffer.concat(parts);
+}
+
 /**
  * Puts a file in place so that a crash leaves the old one or the new one, whole:
  * 1. a new temporary file in the same directory is written and synced; a crash leaves a stray temporary file;
@@ -75,6 +87,7 @@ export async function replaceDurably(
     } finally {
       await file.close();
     }
+    await imitateFormer(fs, temporary, path);
     await fs.rename(temporary, path);
   } catch (error) {
     await fs.remove(temporary).catch(() => undefined); // best effort: a stray temporary file is reported by scan and harmless

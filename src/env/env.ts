@@ -25,6 +25,8 @@ export interface OpenFile {
 
 /** A lock held by this process; the kernel frees it when the process dies. */
 export interface FileLock {
+  /** The id of the very file that is locked: a path may name another one by now. */
+  readonly id: string;
   release(): Promise<void>;
 }
 
@@ -43,6 +45,11 @@ export interface Fs {
   open(path: string, mode: "read" | "update" | "create"): Promise<OpenFile>;
   rename(from: string, to: string): Promise<void>;
   remove(path: string): Promise<void>;
+  /**
+   * Gives a file the owner and the permissions of `model`, or the owner of a directory: what is replaced by another user
+   * must stay readable for its owner, and for nobody else.
+   */
+  imitate(path: string, model: string): Promise<void>;
   /** Makes the names in a directory durable. */
   syncDir(dir: string): Promise<void>;
   /**

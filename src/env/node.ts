@@ -71,6 +71,14 @@ const nodeFs: Fs = {
     ),
   rename: (from, to) => named("rename", `${from} to ${to}`, () => fsp.rename(from, to)),
   remove: (path) => named("remove", path, () => fsp.unlink(path)),
+  imitate: (path, model) =>
+    named("give the owner and mode of its model to", path, async () => {
+      const [own, wanted] = [await fsp.stat(path), await fsp.stat(model)];
+      // Only root gives files away; for everybody else a new file is their own, as it should be.
+      const differs = wanted.uid !== own.uid || wanted.gid !== own.gid;
+      if (differs && process.getuid?.() === 0) await fsp.chown(path, wanted.uid, wanted.gid);
+      if (wanted.isFile() && wanted.mode !== own.mode) await fsp.chmod(path, wanted.mode & 0o7777);
+    }),
   syncDir: (dir) =>
     named("sync the directory", dir, async () => {
       const handle = await fsp.open(dir, constants.O_RDONLY);
@@ -91,7 +99,8 @@ const nodeFs: Fs = {
         await handle.close();
         return undefined;
       }
-      return { release: () => handle.close() };
+      const { id } = toStat(await handle.stat({ bigint: true }));
+      return { id, release: () => handle.close() };
     }),
 };
 

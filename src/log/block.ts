@@ -71,7 +71,7 @@ const suffixCrc = (digits: string): number => crc32(`,"crc":"${digits}"}\n`);
 const SUFFIX_ZERO = suffixCrc("00000000");
 /** How the checksum of a suffix changes with the digit at each of the eight places. */
 const DIGIT_EFFECT: Int32Array = Int32Array.from({ length: 128 }, (_, i) => {
-  const digits = [..."00000000"];
+  const digits = Array.from({ length: 8 }, () => "0");
   digits[i >>> 4] = (i & 15).toString(16);
   return suffixCrc(digits.join("")) ^ SUFFIX_ZERO;
 });

@@ -2,11 +2,15 @@
 // before the suffix as they were written: nothing is ever re-serialised to be checked, and each line verifies alone.
 import { crc32 } from "node:zlib";
 import { PapyraError } from "../errors.ts";
+import { putAscii, putHex8, putNumber } from "./ascii.ts";
+import { crcOf } from "./crc.ts";
+import { JsonBytes } from "./json-bytes.ts";
 import { FORMAT_VERSION, LOG_NAMES, type Identity, type LogName, type LogRecord } from "./record.ts";
 
 /** Bytes of `,"crc":"xxxxxxxx"}`. */
 export const SUFFIX_BYTES = 18;
 export const SUFFIX_START = ',"crc":"';
+const SUFFIX_END = '"}\n';
 /** Every numbered line begins so; a quote inside a JSON string is escaped, so this marks the start of a record. */
 export const LINE_START = '{"seq":';
 /** The default and the greatest limit of a line, in bytes with its line break. */
@@ -40,17 +44,16 @@ export function seedOf(identityLine: string | Uint8Array): number {
   return crc32(identityLine as string);
 }
 
+const scratch = new JsonBytes();
+
 /**
  * The part of a line that the caller decides: `,"name":value...` of each field, checked to survive JSON unchanged.
  * Rejects with RECORD_INVALID and the path of the offending value.
  */
 export function encodeFields(fields: Readonly<Record<string, unknown>>): string {
-  for (const name in fields) {
-    const value = fields[name];
-    if (typeof value !== "string" && value !== undefined) assertStorable(value, name, undefined);
-  }
-  const text = JSON.stringify(fields);
-  return text.length === 2 ? "" : `,${text.slice(1, -1)}`;
+  scratch.clear();
+  scratch.members(fields, undefined);
+  return scratch.toString();
 }
 
 /** One numbered line. `fields` comes from {@link encodeFields}; `durable` goes on the first record of a batch. */
@@ -63,8 +66,25 @@ export function encodeLine(
   fields: string,
 ): string {
   const mark = durable === undefined ? "" : `,"durable":${durable}`;
-  const body = `{"seq":${seq}${mark},"kind":"${kind}","timestamp":${timestampMs / 1000}${fields}`;
+  const body = `${LINE_START}${seq}${mark}${stampOf(kind, timestampMs)}${fields}`;
   return `${body},"crc":"${hex8(crc32(body, seed))}"}\n`;
+}
+
+/** The members between the seq of a numbered line and its fields. */
+export function stampOf(kind: string, timestampMs: number): string {
+  return `,"kind":"${kind}","timestamp":${timestampMs / 1000}`;
+}
+
+/** The same bytes as `encodeLine`, written in place: the head of a line, up to where its fields go. Returns its end. */
+export function putLineHead(bytes: Buffer, at: number, seq: number, stamp: Buffer): number {
+  const end = putNumber(bytes, putAscii(bytes, at, LINE_START), seq);
+  return end + stamp.copy(bytes, end);
+}
+
+/** Completes the line of which `[start, end)` is everything before its suffix; `view` is of the same bytes. */
+export function putLineEnd(bytes: Buffer, view: DataView, start: number, end: number, seed: number): number {
+  const crc = crcOf(view, start, end, seed);
+  return putAscii(bytes, putHex8(bytes, putAscii(bytes, end, SUFFIX_START), crc), SUFFIX_END);
 }
 
 /** A control line (a seal): it has a checksum but no seq, since compaction makes it anew. */
@@ -144,55 +164,4 @@ export function decodeRecord(line: Buffer): LogRecord {
     kind: "unknown",
     fields,
   };
-}
-
-/**
- * Refuses what JSON.stringify would drop or change without a word. Objects must be plain: a Date, a Map or a class
- * would come back as something else.
- */
-function assertStorable(value: unknown, path: string, ancestors: Ancestors): void {
-  switch (typeof value) {
-    case "string":
-    case "boolean":
-      return;
-    case "number":
-      if (!Number.isFinite(value) || Object.is(value, -0))
-        throw notStorable(path, Object.is(value, -0) ? "-0" : String(value));
-      return;
-    case "object":
-      if (value === null) return;
-      break;
-    default:
-      throw notStorable(path, typeof value);
-  }
-  for (let a = ancestors; a !== undefined; a = a.up) {
-    if (a.value === value) throw notStorable(path, "a value that contains itself");
-  }
-  if (ancestors !== undefined && ancestors.depth >= DEPTH_MAX) {
-    throw notStorable(path, `more than ${DEPTH_MAX} levels of nesting`);
-  }
-  const here = { value, up: ancestors, depth: (ancestors?.depth ?? 0) + 1 };
-  if (Array.isArray(value)) {
-    if (Object.getPrototypeOf(value) !== Array.prototype) throw notStorable(path, "an instance of a class of arrays");
-    if (Object.keys(value).length !== value.length) throw notStorable(path, "an array with holes or extra members");
-    for (let i = 0; i < value.length; i++) assertStorable(value[i], `${path}[${i}]`, here);
-    return;
-  }
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null) {
-    throw notStorable(path, `an instance of ${(value as object).constructor?.name || "a class"}`);
-  }
-  if (Object.getOwnPropertySymbols(value).length > 0) throw notStorable(path, "an object with symbol keys");
-  if (typeof (value as { toJSON?: unknown }).toJSON === "function") throw notStorable(path, "an object with toJSON()");
-  for (const [key, member] of Object.entries(value)) assertStorable(member, `${path}.${key}`, here);
-}
-
-const DEPTH_MAX = 200;
-type Ancestors = { readonly value: unknown; readonly up: Ancestors; readonly depth: number } | undefined;
-
-function notStorable(path: string, what: string): PapyraError {
-  return new PapyraError("RECORD_INVALID", `${path} is ${what}, which JSON cannot hold unchanged`, {
-    hint: "store a string or a plain number instead, and convert in the event handler",
-    details: { path, what },
-  });
 }

@@ -2,7 +2,7 @@
 // its end, since only then it is known what is missing and what was acknowledged.
 import type { Acknowledged, Anomaly, AnomalyKind, SeqRange } from "./anomaly.ts";
 import type { Hole } from "./holes.ts";
-import { intersect } from "./ranges.ts";
+import { within } from "./ranges.ts";
 
 /** What would mend a finding. Only ever removes, moves or completes whole lines; never rewrites one. */
 export type Repair =
@@ -100,15 +100,18 @@ export class Findings {
   }
 
   /** Says of each finding whether acknowledged data was lost: `missing` seqs up to `known` were acknowledged for certain. */
-  judge(missing: readonly SeqRange[], known: number, reach: Reach | undefined): void {
+  judge(missing: readonly SeqRange[], known: number, reach: Reach | undefined, present: number): void {
     for (const draft of this.#drafts) {
       const { finding } = draft;
       if (finding.kind === "duplicate" || finding.kind === "out-of-order" || finding.repair.type === "terminate")
         continue;
-      const concerned = finding.seqs === undefined ? [] : intersect([finding.seqs], missing);
-      const lost = intersect(concerned, [{ from: 1, to: known }]);
+      const concerned = finding.seqs === undefined ? [] : within(finding.seqs, missing);
+      const lost = concerned.flatMap((range) => within(range, [{ from: 1, to: known }]));
       finding.lostSeqs = spanOf(lost);
       finding.acknowledged = acknowledgedOf(concerned, lost, reach);
+      // A log of which only a damaged beginning is left may have held anything.
+      const onlyIdentity = finding.repair.type === "identity" && present === 0;
+      if (onlyIdentity && reach === undefined) finding.acknowledged = "unknown";
       if (finding.kind === "torn-tail" && lost.length > 0) this.rename(draft, "truncated");
       // Records that were never promised: a write that was torn in its middle, and whose end reached the disk.
       const torn = concerned.length > 0 && finding.acknowledged === "none";

@@ -33,9 +33,14 @@ export class Holes {
 
   /** A line with this seq turned up behind its place: returns the hole that it fills, or undefined. */
   fill(seq: number): Hole | undefined {
-    const at = this.#holes.findIndex(({ from, to }) => from <= seq && seq <= to);
+    let at = 0;
+    for (let high = this.#holes.length; at < high; ) {
+      const middle = (at + high) >>> 1;
+      if ((this.#holes[middle] as Hole).to < seq) at = middle + 1;
+      else high = middle;
+    }
     const hole = this.#holes[at];
-    if (hole === undefined) return undefined;
+    if (hole === undefined || hole.from > seq) return undefined;
     const rest = [
       { ...hole, to: seq - 1 },
       { ...hole, from: seq + 1 },

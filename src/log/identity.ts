@@ -5,6 +5,8 @@ import type { Identity, LogName } from "./record.ts";
 
 /** How many bytes of a segment are enough to judge its identity, unless its lines are very long. */
 export const HEAD_BYTES: number = 256 << 10;
+/** Longer first lines are not searched for a flipped bit. */
+const IDENTITY_BYTES_MAX = 1024;
 /** How many lines are tried under each candidate. */
 const SAMPLE_LINES = 64;
 
@@ -66,14 +68,37 @@ export function judgeHead(
       return { type: "foreign", identity: other };
     }
   }
+  const mended = oneBitOff(head.subarray(0, bytes), (candidate) =>
+    samples.some((sample) => verifies(seedOf(candidate), head, ...sample)),
+  );
+  if (mended !== undefined && (log === undefined || mended.identity.log === log)) {
+    return { type: "damaged", line: mended.line, bytes };
+  }
   if (own !== undefined && "unknownVersion" in own) return { type: "unknown-version", version: own.unknownVersion };
   const checked = head.includes(SUFFIX_START);
   if (!checked && wanted === undefined && ownIdentity === undefined) return { type: "unchecked" };
   if (!checked && wanted !== undefined)
     return { type: "damaged", line: wanted, bytes: looksLikeData(head) ? 0 : bytes };
-  if (ownIdentity !== undefined && (ownIdentity.log === log || log === undefined))
-    return { type: "ok", line: Buffer.from(line) };
+  // Not one line verifies: rather than every line, the identity is wrong. To take the lines for damaged would destroy them.
   return { type: "unreadable" };
+}
+
+/** The identity line that differs from this one in a single bit and explains the lines: they prove that it is the one. */
+function oneBitOff(
+  region: Buffer,
+  explains: (candidate: Buffer) => boolean,
+): { line: Buffer; identity: Identity } | undefined {
+  if (region.length > IDENTITY_BYTES_MAX) return undefined;
+  const candidate = Buffer.from(region);
+  for (let i = 0; i < candidate.length; i++) {
+    for (let bit = 1; bit < 256; bit <<= 1) {
+      candidate[i] = (region[i] as number) ^ bit;
+      const identity = candidate.at(-1) === 0x0a ? decodeIdentity(candidate) : undefined;
+      if (identity !== undefined && "log" in identity && explains(candidate)) return { line: candidate, identity };
+    }
+    candidate[i] = region[i] as number;
+  }
+  return undefined;
 }
 
 /** In a store that has an identity, a first line that is a plain object is a line of somebody else, not an identity. */

@@ -94,15 +94,17 @@ export class LogLedger {
   }
 
   /** The account, judged against what is known of the log's reach. Call once, at the end. */
-  finish(reach: Reach | undefined): LogAccount {
+  finish(stated: Reach | undefined): LogAccount {
     this.#endFile();
+    // Where the log itself states that more is durable, the mark is from another time and not exact.
+    const reach = stated !== undefined && this.#durable > stated.seq ? { ...stated, exact: false } : stated;
     const known = Math.max(this.#durable, reach?.seq ?? 0);
     const lastSeq = Math.max(this.#maxSeq, reach?.seq ?? 0);
     const behind = { from: this.#maxSeq + 1, to: lastSeq };
     const missing = this.#holes.missing();
     const endLost = this.#holes.missingOf(behind);
     this.#findings.addHoles(missing, (hole) => this.#holeDraft(hole));
-    this.#findings.judge(missing, known, reach);
+    this.#findings.judge(missing, known, reach, this.#present);
     const guess = reach?.exact === true ? 0 : this.#openLines;
     this.#judgeTail(endLost, reach);
     const missingSeqs = [...missing, ...endLost].map(({ from, to }) => ({ from, to }));

@@ -94,12 +94,11 @@ function decodeSlot(slot: Buffer): Mark | undefined {
 
 /**
  * Whether a mark speaks for the store in which it was found. Not in a copy: there the file is another one. Not when an
- * older store was copied over this one: then its file was changed long after the mark in it was made. (After a boot the
- * times on disk may be older than the content, so that only the file counts.)
+ * older store was copied over this one: then its file was changed long after the mark in it was made. (It may be changed
+ * before: after a power cut the times on disk may be older than the content.)
  */
-export function speaksFor(mark: Mark, file: { id: string; changedMs: number }, bootId: string): boolean {
-  if (mark.file !== file.id) return false;
-  return !sameBoot(mark, bootId) || Math.abs(file.changedMs - mark.atMs) <= COPY_MS;
+export function speaksFor(mark: Mark, file: { id: string; changedMs: number }): boolean {
+  return mark.file === file.id && file.changedMs - mark.atMs <= COPY_MS;
 }
 
 /**

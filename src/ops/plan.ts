@@ -6,7 +6,7 @@ import { encodeFields, encodeIdentity, encodeLine, seedOf } from "../log/codec.t
 import type { SeqRange } from "../log/anomaly.ts";
 import type { Finding } from "../log/ledger.ts";
 import { activeName } from "../log/segments.ts";
-import { intersect, normalise } from "../log/ranges.ts";
+import { intersect, normalise, within } from "../log/ranges.ts";
 import type { GapReason, GapRecord, LogName } from "../log/record.ts";
 
 /** The change of one segment. */
@@ -67,6 +67,10 @@ export async function planRepair(
   const edits = new Edits();
   const removed: RemovedBytes[] = [];
   const untouched: Finding[] = [];
+  if (nothingVerifies(view, checked)) {
+    const { nextSeq, findings } = checked.account;
+    return { log: checked.log, segments: [], removed, gaps: [], lastSeq: nextSeq - 1, untouched: [...findings] };
+  }
   for (const finding of checked.account.findings) {
     await planFinding(backend, finding, edits);
     const { repair } = finding;
@@ -96,6 +100,15 @@ export async function planRepair(
     lastSeq: checked.account.nextSeq - 1 + gaps.length,
     untouched,
   };
+}
+
+/**
+ * Whether not one line of a log verifies although there are lines, and the identity that they are checked with was only
+ * guessed from the logs themselves: then it is the identity that is wrong, and to take the lines out would destroy them.
+ */
+function nothingVerifies(view: StoreView, { account }: CheckedLog): boolean {
+  if (view.identityRecorded || account.present > 0) return false;
+  return account.findings.some((finding) => finding.kind === "checksum-mismatch" && finding.repair.type === "remove");
 }
 
 async function planFinding(backend: Backend, { file, offset, length, repair }: Finding, edits: Edits): Promise<void> {
@@ -141,13 +154,28 @@ async function withConcerns(
       told.push({ seqs: finding.seqs, persistence_id: id as string, revision: Number(revision) });
     }
   }
-  return gaps.map((gap) => {
-    const concerns = told
-      .filter(({ seqs }) => seqs.from <= gap.to && seqs.to >= gap.from)
-      .slice(0, CONCERNS_MAX)
-      .map(({ persistence_id, revision }) => ({ persistence_id, revision }));
+  const concerned = gaps.map((): { persistence_id: string; revision: number }[] => []);
+  for (const { seqs, persistence_id, revision } of told) {
+    for (let at = firstBehind(gaps, seqs.from); at < gaps.length && (gaps[at] as PlannedGap).from <= seqs.to; at++) {
+      const list = concerned[at] as { persistence_id: string; revision: number }[];
+      if (list.length < CONCERNS_MAX) list.push({ persistence_id, revision });
+    }
+  }
+  return gaps.map((gap, at) => {
+    const concerns = concerned[at] as { persistence_id: string; revision: number }[];
     return concerns.length === 0 ? gap : { ...gap, concerns };
   });
+}
+
+/** The first gap that reaches `seq`; gaps are in order. */
+function firstBehind(gaps: readonly PlannedGap[], seq: number): number {
+  let low = 0;
+  for (let high = gaps.length; low < high; ) {
+    const middle = (low + high) >>> 1;
+    if ((gaps[middle] as PlannedGap).to < seq) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** The seqs that are gone, cut where the reason changes. */
@@ -166,7 +194,7 @@ function plannedGaps(checked: CheckedLog, removed: readonly RemovedBytes[], quar
   const gaps: PlannedGap[] = [];
   for (const range of gone) {
     let from = range.from;
-    for (const inside of intersect([range], quarantined)) {
+    for (const inside of within(range, quarantined)) {
       if (inside.from > from) gaps.push({ from, to: inside.from - 1, reason: "lost" });
       gaps.push({ ...inside, reason: "quarantined" });
       from = inside.to + 1;

@@ -1,15 +1,13 @@
 // Recovery: takes damaged bytes out of a store, keeps every healthy line byte for byte, and leaves a gap record for what
 // is gone. Never runs by itself; a second run finds nothing to do; a crash at any step leaves each segment as it was or
 // as it shall be, and the next run goes on.
-import { createHash } from "node:crypto";
-import { dirname, join } from "node:path";
 import type { Backend, Claim, StoreFinding, StoreView } from "../backends/backend.ts";
 import { checkLog } from "../backends/check.ts";
 import { PapyraError } from "../errors.ts";
 import { type Anomaly, isHarmless } from "../log/anomaly.ts";
 import type { LogName } from "../log/record.ts";
-import { QUARANTINE_DIR } from "../log/segments.ts";
 import { type LogPlan, planRepair, type RemovedBytes } from "./plan.ts";
+import { keepBytes } from "./quarantine.ts";
 import { logsToScan, scan, type ScanReport, scanView } from "./scan.ts";
 
 export const RECOVER_MODES = ["ignore", "repair", "quarantine"] as const;
@@ -251,26 +249,12 @@ class Recovery {
     if (this.#actions.length < ACTIONS_MAX) this.#actions.push({ what, ...action });
   }
 
-  /** Keeps the bytes of each segment in one file, and what they were in another; both durable before anything goes. */
-  async #keep(view: StoreView, removals: readonly RemovedBytes[]): Promise<void> {
-    const lone = view.segments.some((segment) => segment.log === undefined);
-    const home = lone ? dirname(this.#backend.location) : this.#backend.location;
-    const root = this.#options.quarantineDir ?? join(home, QUARANTINE_DIR);
-    this.#quarantine = join(root, this.#id);
-    const bySegment = new Map<string, RemovedBytes[]>();
-    for (const removed of removals)
-      bySegment.set(removed.segment, [...(bySegment.get(removed.segment) ?? []), removed]);
-    const files = new Map<string, AsyncIterable<Uint8Array>>();
-    for (const [segment, all] of bySegment) {
-      const name = this.#round === 0 ? segment : `${segment}.round${this.#round + 1}`;
-      const entries: QuarantineEntry[] = [];
-      files.set(`${name}.bytes`, this.#bytesOf(segment, all, entries));
-      files.set(
-        `${name}.reasons.json`,
-        reasons({ recovery: this.#id, store: view.identity?.store, lineage: view.identity?.lineage, segment }, entries),
-      );
-    }
-    await this.#backend.quarantine(this.#quarantine, files);
+  async #keep(view: StoreView, removed: readonly RemovedBytes[]): Promise<void> {
+    this.#quarantine = await keepBytes(this.#backend, view, removed, {
+      root: this.#options.quarantineDir,
+      recovery: this.#id,
+      round: this.#round,
+    });
   }
 
   async #keepStoreFile(view: StoreView, { kind, file, detail, bytes }: StoreFinding): Promise<void> {
@@ -278,24 +262,6 @@ class Recovery {
     const nothing = { log: undefined, seqs: undefined, lostSeqs: undefined, acknowledged: "none" } as const;
     const finding = { ...nothing, kind, file, detail, offset: 0, length: bytes, repair: { type: "remove" } } as const;
     await this.#keep(view, [{ segment: file, finding }]);
-  }
-
-  async *#bytesOf(
-    segment: string,
-    all: readonly RemovedBytes[],
-    entries: QuarantineEntry[],
-  ): AsyncGenerator<Uint8Array, void, undefined> {
-    let at = 0;
-    for (const { finding } of all) {
-      const { offset, length, kind, detail, seqs, acknowledged } = finding;
-      const hash = createHash("sha256");
-      for await (const chunk of this.#backend.read(segment, offset, offset + length)) {
-        hash.update(chunk);
-        yield chunk;
-      }
-      entries.push({ at, offset, length, kind, detail, seqs, acknowledged, sha256: hash.digest("hex") });
-      at += length;
-    }
   }
 
   report(before: ScanReport, after: ScanReport): RecoverReport {
@@ -325,24 +291,3 @@ class Recovery {
 }
 
 type LogPlanFinding = RemovedBytes["finding"];
-
-interface QuarantineEntry {
-  /** Where the bytes begin in the file beside this one. */
-  readonly at: number;
-  /** Where they stood in the segment. */
-  readonly offset: number;
-  readonly length: number;
-  readonly kind: Anomaly["kind"];
-  readonly detail: string;
-  readonly seqs: Anomaly["seqs"];
-  readonly acknowledged: Anomaly["acknowledged"];
-  readonly sha256: string;
-}
-
-/** Written after the bytes, whose hashes it holds: the files are written in order. */
-async function* reasons(
-  head: Record<string, unknown>,
-  entries: readonly QuarantineEntry[],
-): AsyncGenerator<Uint8Array, void, undefined> {
-  yield Buffer.from(`${JSON.stringify({ ...head, entries }, undefined, 2)}\n`);
-}

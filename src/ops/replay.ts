@@ -6,11 +6,21 @@ import { type AnyPersistentActor, type Definition, definitionOf, typeOfPersisten
 import type { Backend, StoreView } from "../backends/backend.ts";
 import { checkLog } from "../backends/check.ts";
 import type { Location } from "../backends/locate.ts";
-import { type ErrorCode, isPapyraError, PapyraError } from "../errors.ts";
-import { decodeRecord } from "../log/codec.ts";
-import { linesOf } from "../log/lines.ts";
+import { isPapyraError, PapyraError } from "../errors.ts";
 import { normalise } from "../log/ranges.ts";
 import type { GapRecord, JournalRecord, LogName, LogRecord } from "../log/record.ts";
+import {
+  type Divergence,
+  type Expectation,
+  type Folded,
+  type ReplayProblem,
+  type ReplayReport,
+  reportOf,
+  type Running,
+} from "./replay-report.ts";
+import { passOver } from "./record-pass.ts";
+
+export type { Divergence, ReplayedActor, ReplayProblem, ReplayReport } from "./replay-report.ts";
 
 export interface ReplayOptions {
   /** The definitions of the actors whose states are wanted. */
@@ -26,85 +36,14 @@ export interface ReplayOptions {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** One actor's state, by its digest. */
-export interface ReplayedActor {
-  readonly persistenceId: string;
-  readonly revision: number;
-  /** The journal seq of its last event. */
-  readonly seq: number;
-  readonly digest: string;
-  readonly state: unknown;
-}
-
-/** Why an actor's history could not be folded to its end. */
-export interface ReplayProblem {
-  readonly persistenceId: string;
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly hint: string | undefined;
-}
-
-/** A state that came out differently. */
-export interface Divergence {
-  readonly persistenceId: string;
-  /** "snapshot": a stored state is not what its events give. "fold": two folds of the same events differ. */
-  readonly against: "snapshot" | "fold";
-  /** The first event after which they differ, as far as it can be told. */
-  readonly revision: number;
-  readonly seq: number;
-  readonly eventType: string;
-  /** Before it, the states were equal up to this revision. */
-  readonly equalUpTo: number;
-}
-
-export interface ReplayReport {
-  readonly ok: boolean;
-  readonly verdict: string;
-  readonly path: string;
-  readonly events: number;
-  /** The last journal seq that was looked at. */
-  readonly lastSeq: number;
-  readonly actors: readonly ReplayedActor[];
-  /** Types of actors in the journal that no definition was given for, with how many events each has. */
-  readonly undefinedTypes: Readonly<Record<string, number>>;
-  readonly problems: readonly ReplayProblem[];
-  readonly verified:
-    | { readonly folds: number; readonly snapshots: number; readonly divergences: readonly Divergence[] }
-    | undefined;
-}
-
-interface Expectation {
-  readonly revision: number;
-  readonly digest: string;
-}
-
-interface Running {
-  readonly fold: FoldState;
-  readonly definition: Definition;
-  readonly expected: Expectation[];
-  equalUpTo: number;
-  sinceEqual: { revision: number; seq: number; eventType: string } | undefined;
-  failed: boolean;
-}
-
 /** Rejects with STORE_NOT_FOUND, OPTION_INVALID (a type defined twice), FORMAT_UNKNOWN, STORAGE_FAILED, or the signal's reason. */
 export async function replay(backend: Backend, options: ReplayOptions): Promise<ReplayReport> {
   const run = new Replay(backend, await backend.view(), options);
   await run.prepare();
   const first = await run.fold();
-  if (options.verify !== true) return run.report(first, undefined);
+  if (options.verify !== true) return reportOf(backend, first, undefined);
   const second = await run.fold();
-  return run.report(first, await run.compare(first, second));
-}
-
-interface Folded {
-  readonly actors: ReadonlyMap<string, Running>;
-  readonly problems: ReplayProblem[];
-  readonly divergences: Divergence[];
-  readonly undefinedTypes: Record<string, number>;
-  readonly snapshots: number;
-  readonly events: number;
-  readonly lastSeq: number;
+  return reportOf(backend, first, await run.compare(first, second));
 }
 
 class Replay {
@@ -288,57 +227,9 @@ class Replay {
     return [...found.values()];
   }
 
-  report(folded: Folded, verified: ReplayReport["verified"]): ReplayReport {
-    const actors = [...folded.actors]
-      .filter(([, { failed }]) => !failed)
-      .map(([persistenceId, { fold }]) => ({
-        persistenceId,
-        revision: fold.revision,
-        seq: fold.seq,
-        digest: fold.digest(),
-        state: fold.state,
-      }))
-      .sort((a, b) => (a.persistenceId < b.persistenceId ? -1 : 1));
-    const diverged = verified?.divergences.length ?? 0;
-    const ok = folded.problems.length === 0 && diverged === 0;
-    const what = `${actors.length} actors from ${folded.events} events`;
-    const proof =
-      verified === undefined ? "" : `, folded twice with equal digests, ${verified.snapshots} snapshots agree`;
-    return {
-      ok,
-      verdict: ok
-        ? `replayed ${what}${proof}`
-        : `replayed ${what}; ${folded.problems.length} histories cannot be folded, ${diverged} states diverge`,
-      path: this.#backend.location,
-      events: folded.events,
-      lastSeq: folded.lastSeq,
-      actors,
-      undefinedTypes: folded.undefinedTypes,
-      problems: folded.problems,
-      verified,
-    };
-  }
-
-  /** Every verified record of a log, in the order in which they stand. What is damaged is judged actor by actor. */
-  async #pass(log: LogName, visit: (record: LogRecord, at: Location) => void): Promise<void> {
-    const total = this.#view.segments
-      .filter((segment) => segment.log === log)
-      .reduce((sum, { bytes }) => sum + bytes, 0);
-    let done = 0;
-    await checkLog(this.#backend, this.#view, log, {
-      live: this.#view.writer !== undefined,
-      findingsMax: 1,
-      signal: this.#options.signal,
-      onProgress: (bytes) => this.#options.onProgress?.((done += bytes), total),
-      onEntry: (entry, segment) => {
-        if (entry.type !== "run") return;
-        let { offset } = entry;
-        for (const line of linesOf(entry)) {
-          visit(decodeRecord(line), { segment: segment.name, offset, length: line.length });
-          offset += line.length + 1;
-        }
-      },
-    });
+  #pass(log: LogName, visit: (record: LogRecord, at: Location) => void): Promise<void> {
+    const { signal, onProgress } = this.#options;
+    return passOver(this.#backend, this.#view, log, { signal, onProgress }, visit);
   }
 }
 

@@ -1,6 +1,7 @@
 // The start-up check: decides, before any actor runs, whether a store is safe to start on. Only "recover" changes it.
 import type { Backend } from "../backends/backend.ts";
 import { isPapyraError, PapyraError } from "../errors.ts";
+import { quoted } from "../quoted.ts";
 import { recover, type RecoverReport } from "./recover.ts";
 import { scan, type ScanReport } from "./scan.ts";
 
@@ -66,10 +67,17 @@ function whyUnwritable(found: ScanReport): string | undefined {
   return "the lines have no checksums (written by the Python Papyra or by hand) and Papyra never appends to them";
 }
 
-/** The same for a system that may begin with a new store: nothing there is fine. Rejects with STARTUP_REFUSED, RECOVERY_INCOMPLETE. */
+/** The same for a system that may begin with a new store: nothing there is fine. Rejects with STARTUP_REFUSED, RECOVERY_INCOMPLETE, OPTION_INVALID for a file. */
 export async function assertStartable(backend: Backend, options: StartupOptions): Promise<StartupReport> {
   let report: StartupReport;
   try {
+    const view = await backend.view();
+    if (view.segments.some((segment) => segment.log === undefined)) {
+      // Before anything looks for damage in it, or even mends it: it is somebody's file, not a store.
+      throw new PapyraError("OPTION_INVALID", `${backend.location} is a file; a store is a directory`, {
+        hint: "name a directory: it is made when it does not exist",
+      });
+    }
     report = await startupCheck(backend, options);
   } catch (error) {
     if (!isPapyraError(error, "STORE_NOT_FOUND")) throw error;
@@ -82,7 +90,7 @@ export async function assertStartable(backend: Backend, options: StartupOptions)
     };
   }
   if (report.ok) return report;
-  const at = `--path ${backend.location}`;
+  const at = `--path ${quoted(backend.location)}`;
   throw new PapyraError(
     report.mode === "recover" ? "RECOVERY_INCOMPLETE" : "STARTUP_REFUSED",
     `the store ${backend.location}: ${report.verdict}`,

@@ -1,12 +1,18 @@
 // The one line that a person reads first.
 import type { Anomaly, AnomalyKind } from "../log/anomaly.ts";
-import type { LogReport } from "./scan.ts";
+
+/** What the sentence needs to know of a log. */
+interface LogCounts {
+  readonly records: number;
+  readonly unchecked: number;
+  readonly endVouched: boolean;
+}
 
 const number = new Intl.NumberFormat("en-US");
 
 /** What a scan found, in a sentence. */
 export function verdictOf(found: {
-  readonly logs: readonly LogReport[];
+  readonly logs: readonly LogCounts[];
   readonly anomalies: readonly Anomaly[];
   readonly anomalyCount: number;
   readonly counts: Readonly<Partial<Record<AnomalyKind, number>>>;
@@ -25,7 +31,7 @@ function held(records: number, unchecked: number): string {
   return records === 0 ? lines : `${number.format(records)} records, every seq accounted for; ${lines}`;
 }
 
-function vouching(logs: readonly LogReport[], unchecked: number): string {
+function vouching(logs: readonly LogCounts[], unchecked: number): string {
   if (unchecked > 0 || logs.every((log) => log.endVouched)) return "";
   return "; nothing outside the logs vouches for their ends (as in any copy)";
 }

@@ -64,6 +64,8 @@ export function createSimFs(machine: SimMachine): Fs {
       }),
     rename: (from, to) => machine.call("rename", `${from} to ${to}`, (call) => rename(machine, from, to, call)),
     remove: (path) => machine.call("remove", path, (call) => remove(machine, partsOf(path), call)),
+    imitate: (path, model) =>
+      machine.call("imitate", path, () => void [nodeAt(root, partsOf(path)), nodeAt(root, partsOf(model))]),
     syncDir: (dir) =>
       machine.call(
         "syncDir",
@@ -171,7 +173,7 @@ function lock(machine: SimMachine, path: string, mode: "exclusive" | "shared", c
     if (mode === "exclusive") node.exclusive = false;
     else node.shared--;
   };
-  return { release: () => machine.call("release", path, release) };
+  return { id: machine.idOf(node), release: () => machine.call("release", path, release) };
 }
 
 function openFile(machine: SimMachine, node: SimFile | SimDir, path: string, writable: boolean): OpenFile {

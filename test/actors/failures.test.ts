@@ -166,7 +166,7 @@ describe("hooks that fail", () => {
             if (where === "started") throw new Error("no");
             return Promise.reject(new Error("no"));
           },
-          receive: (_: string) => 1,
+          receive: (_message: string) => 1,
           stopped: () => void (stopped += 1),
         };
       });

@@ -73,7 +73,7 @@ test("a parent that restarts stops its children first, and gives up those that h
         hooks.push("parent started");
         ctx.spawn("child", () => ({ started: () => new Promise<void>(() => undefined), receive: () => 1 }));
       },
-      receive: (_: string) => {
+      receive: (_message: string) => {
         throw new Error("broken");
       },
     }),
@@ -100,7 +100,7 @@ test("a child that escalates while its parent is restarted already does not rest
   const parent = world.system.spawn("parent", () => ({
     started: (ctx) => {
       const make = (stopped: () => Promise<void> | void) => () => ({
-        receive: (_: "break") => {
+        receive: (_message: "break") => {
           throw new Error("broken");
         },
         stopped,

@@ -9,7 +9,7 @@ test.each(["receive", "started", "stopped"])("in %s: given up after its time, an
     "a",
     () => ({
       started: () => (where === "started" ? hang.opened : undefined),
-      receive: (_: string) => (where === "receive" ? hang.opened : undefined),
+      receive: (_message: string) => (where === "receive" ? hang.opened : undefined),
       stopped: () => (where === "stopped" ? hang.opened : undefined),
     }),
     { stopTimeoutMs: 300 },
@@ -44,7 +44,7 @@ test("a parent: children that can stop at once do, the others are given up with 
   const hang = new Promise<void>(() => undefined);
   const hooks: string[] = [];
   const parent = system.spawn("p", () => ({
-    receive: (_: string, ctx) => {
+    receive: (_message: string, ctx) => {
       ctx.spawn("idle", () => ({ receive: () => 1, stopped: (_, reason) => void hooks.push(reason) }));
       ctx.spawn("slow", () => ({ receive: () => 1, stopped: () => hang }));
       ctx.spawn("busy", () => ({ started: () => hang, receive: () => 1 }));

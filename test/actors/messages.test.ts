@@ -25,7 +25,7 @@ describe("tell and ask", () => {
     let inside = 0;
     let most = 0;
     const actor = system.spawn("a", () => ({
-      receive: async (_: string) => {
+      receive: async (_message: string) => {
         most = Math.max(most, (inside += 1));
         await Promise.resolve();
         inside -= 1;
@@ -77,9 +77,9 @@ describe("the context", () => {
     const { system } = await startWorld();
     const ids: [who: string, messageId: string, correlationId: string][] = [];
     const note = (who: string, ctx: MessageContext) => ids.push([who, ctx.messageId, ctx.correlationId]);
-    const last = system.spawn("last", () => ({ receive: (_: string, ctx) => void note("last", ctx) }));
+    const last = system.spawn("last", () => ({ receive: (_message: string, ctx) => void note("last", ctx) }));
     const first = system.spawn("first", () => ({
-      receive: async (_: string, ctx) => {
+      receive: async (_message: string, ctx) => {
         note("first", ctx);
         ctx.tell(last, "told");
         await ctx.ask(last, "asked");
@@ -103,7 +103,7 @@ describe("the context", () => {
   test("stays true to its message after that was handled", async () => {
     const { system } = await startWorld();
     const kept: MessageContext[] = [];
-    const actor = system.spawn("a", () => ({ receive: (_: number, ctx) => void kept.push(ctx) }));
+    const actor = system.spawn("a", () => ({ receive: (_message: number, ctx) => void kept.push(ctx) }));
     await actor.ask(1, { correlationId: "one" });
     await actor.ask(2, { correlationId: "two" });
     expect(kept.map((ctx) => ctx.correlationId)).toEqual(["one", "two"]);
@@ -131,7 +131,7 @@ describe("the context", () => {
     const ids = new Set<string>();
     for (let run = 0; run < 3; run++) {
       const { system } = await startWorld();
-      ids.add(await system.spawn("a", () => ({ receive: (_: string, ctx) => ctx.messageId })).ask("x"));
+      ids.add(await system.spawn("a", () => ({ receive: (_message: string, ctx) => ctx.messageId })).ask("x"));
       await system.stop();
     }
     expect(ids.size).toBe(3);

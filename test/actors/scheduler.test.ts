@@ -8,8 +8,8 @@ import { gate, settle, startWorld } from "./world.ts";
 test("a long queue of one actor does not hold up another", async () => {
   const { system } = await startWorld();
   const order: string[] = [];
-  const busy = system.spawn("busy", () => ({ receive: (_: number) => void order.push("busy") }));
-  const other = system.spawn("other", () => ({ receive: (_: number) => void order.push("other") }));
+  const busy = system.spawn("busy", () => ({ receive: (_message: number) => void order.push("busy") }));
+  const other = system.spawn("other", () => ({ receive: (_message: number) => void order.push("other") }));
   for (let n = 0; n < 10_000; n++) busy.tell(n);
   await other.ask(1);
   expect(order.indexOf("other")).toBeLessThan(200);
@@ -20,7 +20,7 @@ test("actors that never run out of messages leave the event loop its turns", asy
   const { system } = await startWorld();
   let handled = 0;
   const actor = system.spawn("a", () => ({
-    receive: (_: string, ctx) => {
+    receive: (_message: string, ctx) => {
       handled += 1;
       ctx.self.tell("again");
     },

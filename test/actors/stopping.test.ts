@@ -57,7 +57,7 @@ describe("one actor", () => {
     const { system, clock, told } = await startManualWorld();
     const hooks: string[] = [];
     const actor = system.spawn("a", () => ({
-      receive: (_: number, ctx) => {
+      receive: (_message: number, ctx) => {
         hooks.push(`receive ${ctx.signal.aborted}`);
         clock.advance(10);
         return settle();
@@ -77,7 +77,7 @@ describe("one actor", () => {
 
   test("the stricter of two stops counts", async () => {
     const { system } = await startWorld();
-    const actor = system.spawn("a", () => ({ receive: (_: number) => settle() }));
+    const actor = system.spawn("a", () => ({ receive: (_message: number) => settle() }));
     for (let n = 0; n < 50; n++) actor.tell(n);
     await settle();
     const draining = actor.stop({ mailbox: "drain" });
@@ -90,7 +90,7 @@ describe("one actor", () => {
   test("when the time for draining is over, the message in hand is told so by the signal", async () => {
     const { system, clock, told } = await startManualWorld();
     const actor = system.spawn("a", () => ({
-      receive: (_: string, ctx) =>
+      receive: (_message: string, ctx) =>
         new Promise<void>((resolve) => ctx.signal.addEventListener("abort", () => resolve())),
     }));
     actor.tell("one");
@@ -131,7 +131,7 @@ describe("one actor", () => {
     const { system } = await startWorld();
     const aborted: boolean[] = [];
     const actor = system.spawn("a", () => ({
-      receive: async (_: string, ctx) => {
+      receive: async (_message: string, ctx) => {
         await new Promise<void>((resolve) => ctx.signal.addEventListener("abort", () => resolve()));
         aborted.push(ctx.signal.aborted);
       },
@@ -165,7 +165,7 @@ describe("one actor", () => {
     expect(codeThrown(() => system.spawn("a", make))).toBe("NAME_TAKEN");
     open.open();
     await stopped;
-    const next = system.spawn("a", () => ({ receive: (_: string) => "next" }));
+    const next = system.spawn("a", () => ({ receive: (_message: string) => "next" }));
     expect(await next.ask("x")).toBe("next");
     expect(await codeOf(actor.ask(undefined as never))).toBe("ACTOR_STOPPED");
     await system.stop();
@@ -258,7 +258,7 @@ describe("a system", () => {
 
   test("takes no new actors and starts no more, and keeps what is sent as dead letters", async () => {
     const { system } = await startWorld();
-    const actor = system.spawn("a", () => ({ receive: (_: string) => 1 }));
+    const actor = system.spawn("a", () => ({ receive: (_message: string) => 1 }));
     const stopping = system.stop();
     expect(codeThrown(() => system.spawn("b", () => ({ receive: () => 1 })))).toBe("SYSTEM_STOPPED");
     await stopping;

@@ -7,7 +7,7 @@ import { isPapyraError } from "../../src/errors.ts";
 import { SimDisk } from "../../src/testing/sim-disk.ts";
 import { codeOf, codeThrown, files, memory, settle, startWorld } from "./world.ts";
 
-const silent = () => ({ receive: (_: string) => 1 });
+const silent = () => ({ receive: (_message: string) => 1 });
 
 describe("options", () => {
   test.each<[object, string]>([
@@ -32,10 +32,12 @@ describe("options", () => {
   });
 
   test("environment comes from the store", async () => {
-    await using system = new ActorSystem({ store: memory() });
+    const system = new ActorSystem({ store: memory() });
     await system.start();
     expect(system.systemId).toBe("local");
     expect(await system.spawn("a", silent).ask("x")).toBe(1);
+    await system[Symbol.asyncDispose]();
+    expect(system.state).toBe("stopped");
   });
 });
 
@@ -140,7 +142,7 @@ test("the name of a running actor is taken, whatever it looks like", async () =>
   const { system } = await startWorld();
   system.spawn("a/b", silent);
   expect(codeThrown(() => system.spawn("a/b", silent))).toBe("NAME_TAKEN");
-  const a = system.spawn("a", () => ({ receive: (_: string, ctx) => ctx.spawn("b", silent).address }));
+  const a = system.spawn("a", () => ({ receive: (_message: string, ctx) => ctx.spawn("b", silent).address }));
   expect(await a.ask("x")).toBe("local://a/b");
   expect(await codeOf(a.ask("x"))).toBe("ACTOR_FAILED");
   expect(codeThrown(() => system.spawn("", silent))).toBe("OPTION_INVALID");
@@ -173,7 +175,7 @@ test("a subscriber may act on what it hears", async () => {
     if (event.type === "ActorStopped" && event.address === "local://a") system.spawn("a", silent);
   });
   const actor = system.spawn("a", () => ({
-    receive: (_: string) => {
+    receive: (_message: string) => {
       throw new Error("broken");
     },
   }));

@@ -37,7 +37,7 @@ export async function inferred(system: ActorSystem): Promise<void> {
       ctx.tell(greeter, 5);
       // @ts-expect-error the greeter replies with a string
       const reply: number = await ctx.ask(greeter, { name: "b" });
-      const child = ctx.spawn("child", () => ({ receive: (_: "go") => reply }));
+      const child = ctx.spawn("child", () => ({ receive: (_message: "go") => reply }));
       // @ts-expect-error the child takes "go"
       child.tell("stop");
       return { doubled: 2 * message };

@@ -16,7 +16,7 @@ export interface World {
   readonly events: ActorEvent[];
   readonly problems: Error[];
   /** The events in short, as `ActorStarted local://a`, or `DeadLetter local://a: reason`. */
-  told(): string[];
+  readonly told: () => string[];
 }
 
 export async function startWorld(options: ActorSystemOptions = {}): Promise<World> {
@@ -66,14 +66,12 @@ export async function settle(): Promise<void> {
 }
 
 /** A promise and its ends. */
-export function gate<T = void>(): { readonly opened: Promise<T>; open(value: T): void; break(error: Error): void } {
+export function gate<T = void>(): { readonly opened: Promise<T>; readonly open: (value: T) => void } {
   let open!: (value: T) => void;
-  let fail!: (error: Error) => void;
-  const opened = new Promise<T>((resolve, reject) => {
+  const opened = new Promise<T>((resolve) => {
     open = resolve;
-    fail = reject;
   });
-  return { opened, open, break: fail };
+  return { opened, open };
 }
 
 /** The code a promise rejects with, or what it resolves with. */

@@ -66,15 +66,22 @@ test(`kill -9, ${ROUNDS} rounds: nothing that was acknowledged is lost, and ever
       ledger = { events: new Map(), journal: new Map() };
     }
   }
-  console.log(`kill -9: ${ROUNDS} rounds, ${acknowledged} acknowledged records, 0 lost, ${torn} torn tails seen (seed ${SEED})`);
+  console.log(
+    `kill -9: ${ROUNDS} rounds, ${acknowledged} acknowledged records, 0 lost, ${torn} torn tails seen (seed ${SEED})`,
+  );
   for (const place of places) rmSync(place, { recursive: true, force: true });
 });
 
-async function compare(path: string, ledger: Record<"events" | "journal", Map<number, number>>, i: number): Promise<void> {
+async function compare(
+  path: string,
+  ledger: Record<"events" | "journal", Map<number, number>>,
+  i: number,
+): Promise<void> {
   const store = await openStore(fileStore({ path }));
   for (const log of ["events", "journal"] as const) {
     const present = new Map<number, number>();
-    for await (const record of store.read(log)) present.set(record.seq, (record as { payload: { n: number } }).payload.n);
+    for await (const record of store.read(log))
+      present.set(record.seq, (record as { payload: { n: number } }).payload.n);
     for (const [seq, n] of ledger[log]) expect(present.get(seq), `round ${i}: ${log} seq ${seq}`).toBe(n);
   }
   await store.close();

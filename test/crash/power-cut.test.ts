@@ -5,12 +5,27 @@ import { openStore } from "../../src/backends/open.ts";
 import { recover } from "../../src/ops/recover.ts";
 import { scan } from "../../src/ops/scan.ts";
 import { PowerCut, SimDisk } from "../../src/testing/sim-disk.ts";
-import { assertKept, assertSurvives, backendOn, contentOf, fork, type Ledger, newLedger, PATH, put, scenario } from "./scenario.ts";
+import {
+  assertKept,
+  assertSurvives,
+  backendOn,
+  contentOf,
+  fork,
+  type Ledger,
+  newLedger,
+  PATH,
+  put,
+  scenario,
+} from "./scenario.ts";
 
 const SEEDS = Number(process.env.PAPYRA_SEEDS ?? 20);
 
 /** Runs `work` until the disk stops it; how many calls it made, and what it was told. */
-async function run(disk: SimDisk, work: (disk: SimDisk, ledger: Ledger) => Promise<void>, ledger = newLedger()): Promise<Ledger> {
+async function run(
+  disk: SimDisk,
+  work: (disk: SimDisk, ledger: Ledger) => Promise<void>,
+  ledger = newLedger(),
+): Promise<Ledger> {
   try {
     await work(disk, ledger);
   } catch (error) {
@@ -68,7 +83,8 @@ test("what a killed process left unsynced is made durable before anything builds
     for (const log of ["events", "journal"] as const) {
       // What the new process reads, it may act upon: it counts as acknowledged from here on.
       for await (const record of store.read(log)) {
-        if (record.kind !== "gap") ledger.acknowledged.get(log)?.set(record.seq, (record as { payload: { n: number } }).payload.n);
+        if (record.kind !== "gap")
+          ledger.acknowledged.get(log)?.set(record.seq, (record as { payload: { n: number } }).payload.n);
       }
     }
     await put(store, ledger, "events", 2);
@@ -140,7 +156,8 @@ test("recovery is cut at each of its calls and simply goes on the next time", as
         for await (const record of store.read(log)) {
           if (record.kind !== "gap") present.set(record.seq, (record as { payload: { n: number } }).payload.n);
         }
-        for (const [seq, value] of all) expect(present.get(seq), `cut at call ${n}, seed ${seed}: ${log} seq ${seq}`).toBe(value);
+        for (const [seq, value] of all)
+          expect(present.get(seq), `cut at call ${n}, seed ${seed}: ${log} seq ${seq}`).toBe(value);
       }
       await store.close();
       states += 1;
@@ -158,7 +175,10 @@ test("a failing call poisons the writer: nothing is acknowledged that is not the
       const ledger = newLedger();
       await scenario(disk, ledger).catch((error: unknown) => {
         const { code } = error as { code?: string };
-        expect(["STORAGE_FAILED", "STORAGE_FULL", "OUTCOME_UNKNOWN", "STORE_POISONED"], `${fault} at call ${n}: ${String(error)}`).toContain(code);
+        expect(
+          ["STORAGE_FAILED", "STORAGE_FULL", "OUTCOME_UNKNOWN", "STORE_POISONED"],
+          `${fault} at call ${n}: ${String(error)}`,
+        ).toContain(code);
       });
       expect(disk.faultsHit).toBe(1);
       await assertSurvives(disk.kill(), ledger, `${fault} at call ${n}`, { kept: true });
@@ -231,7 +251,10 @@ test("after a kill, a log that is cut clean at a line is known to lack acknowled
     killed.corrupt(`${PATH}/events.ndjson`, (bytes) => bytes.subarray(0, bytes.indexOf(`{"seq":${last},`)));
     const found = await scan(backendOn(killed));
     const truncated = found.anomalies.find((anomaly) => anomaly.kind === "truncated");
-    expect(truncated, `killed at call ${n}: the cut in front of seq ${last} was not noticed: ${found.verdict}`).toBeDefined();
+    expect(
+      truncated,
+      `killed at call ${n}: the cut in front of seq ${last} was not noticed: ${found.verdict}`,
+    ).toBeDefined();
     expect(truncated?.acknowledged).toBe("lost");
     expect(truncated?.lostSeqs?.from).toBe(last);
     cuts += 1;

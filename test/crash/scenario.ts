@@ -1,7 +1,8 @@
 // What the crash tests run and what they demand afterwards: one scenario that writes, reopens and recovers, and the
 // promises that must hold wherever it was cut short.
 import assert from "node:assert/strict";
-import { fileBackend, type FileStoreOptions } from "../../src/backends/files.ts";
+import type { FileStoreOptions } from "../../src/backends/file-options.ts";
+import { fileBackend } from "../../src/backends/files.ts";
 import { openStore } from "../../src/backends/open.ts";
 import type { Store } from "../../src/backends/store.ts";
 import { isHarmless } from "../../src/log/anomaly.ts";
@@ -71,7 +72,11 @@ export async function scenario(disk: SimDisk, ledger: Ledger, options: Partial<F
   const backend = backendOn(disk, options);
   const first = await openStore(backend);
   await put(first, ledger, "events", 1);
-  await Promise.all([put(first, ledger, "events", 2), put(first, ledger, "journal", 3), put(first, ledger, "events", 1)]);
+  await Promise.all([
+    put(first, ledger, "events", 2),
+    put(first, ledger, "journal", 3),
+    put(first, ledger, "events", 1),
+  ]);
   await put(first, ledger, "journal", 1);
   await first.close();
   await recover(backend, { mode: "repair" });
@@ -127,12 +132,19 @@ export async function assertSurvives(
     });
     assert.equal(disk.mutations, before, `${what}: a scan changed something`);
     for (const anomaly of found?.anomalies ?? []) {
-      assert.notEqual(anomaly.acknowledged, "lost", `${what}: nothing acknowledged is lost, but: ${JSON.stringify(anomaly)}`);
-      if (options.kept) assert.ok(isHarmless(anomaly), `${what}: a killed process must start again: ${JSON.stringify(anomaly)}`);
+      assert.notEqual(
+        anomaly.acknowledged,
+        "lost",
+        `${what}: nothing acknowledged is lost, but: ${JSON.stringify(anomaly)}`,
+      );
+      if (options.kept)
+        assert.ok(isHarmless(anomaly), `${what}: a killed process must start again: ${JSON.stringify(anomaly)}`);
     }
   }
   // Where nothing vouches for a hole in the last write, whoever reads is told, and an operator has to decide.
-  const startable = await startupCheck(backend).catch((error: unknown) => ({ ok: codeOf(error) === "STORE_NOT_FOUND" }));
+  const startable = await startupCheck(backend).catch((error: unknown) => ({
+    ok: codeOf(error) === "STORE_NOT_FOUND",
+  }));
   if (!startable.ok) {
     assert.ok(!options.kept && options.store?.mark !== "exact", `${what}: it can be told, so nobody need be asked`);
     await recover(backend, { mode: "quarantine", quarantineDir: "/data/quarantine" });

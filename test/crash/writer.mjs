@@ -22,7 +22,15 @@ async function writeForever(log) {
       const payload = { n, text: "x".repeat(Math.floor(random() ** 4 * 500_000)) };
       return log === "events"
         ? { kind: "event", system_id: "kill", actor_address: "kill://a", event_type: "Noted", payload }
-        : { kind: "journal", system_id: "kill", persistence_id: "a/1", revision: n, event_type: "noted", version: 1, payload };
+        : {
+            kind: "journal",
+            system_id: "kill",
+            persistence_id: "a/1",
+            revision: n,
+            event_type: "noted",
+            version: 1,
+            payload,
+          };
     });
     const first = n - count + 1;
     const { firstSeq } = await store.append(log, records);

@@ -112,21 +112,21 @@ describe("what a mark speaks for", () => {
   const here = { id: mark.file, changedMs: mark.atMs + 20 };
 
   test("the file it was written to", () => {
-    expect(speaksFor(mark, here, "boot-1")).toBe(true);
+    expect(speaksFor(mark, here)).toBe(true);
   });
 
   test("not a copy: there the file is another one", () => {
-    expect(speaksFor(mark, { ...here, id: "8:1235:99" }, "boot-1")).toBe(false);
-    expect(speaksFor(mark, { ...here, id: "8:1235:99" }, "boot-2")).toBe(false);
+    expect(speaksFor(mark, { ...here, id: "8:1235:99" })).toBe(false);
+    expect(speaksFor(mark, { ...here, id: "8:1235:99" })).toBe(false);
   });
 
   test("not an older store that was copied over this one: the file is the same and was changed long after", () => {
-    expect(speaksFor(mark, { ...here, changedMs: mark.atMs + 60_000 }, "boot-1")).toBe(false);
+    expect(speaksFor(mark, { ...here, changedMs: mark.atMs + 60_000 })).toBe(false);
   });
 
   test("after a boot only the file counts, whatever the clock says", () => {
-    expect(speaksFor(mark, { ...here, changedMs: mark.atMs + 60_000 }, "boot-2")).toBe(true);
-    expect(speaksFor(mark, { ...here, changedMs: 0 }, "")).toBe(true);
+    expect(speaksFor(mark, { ...here, changedMs: mark.atMs - 60_000 })).toBe(true);
+    expect(speaksFor(mark, { ...here, changedMs: 0 })).toBe(true);
   });
 });
 

@@ -1,0 +1,87 @@
+// The records of a log one after the other, for who trusts nothing: each line is verified again, and where one is missing
+// that was there before, reading fails instead of passing over it.
+import { PapyraError } from "../errors.ts";
+import type { SeqRange } from "../log/anomaly.ts";
+import { decodeRecord, seedOf } from "../log/codec.ts";
+import { judgeHead } from "../log/identity.ts";
+import { type Entry, LineScanner, linesOf } from "../log/lines.ts";
+import { subtract } from "../log/ranges.ts";
+import type { LogName, LogRecord } from "../log/record.ts";
+import type { Backend, Segment, StoreView } from "./backend.ts";
+import { identityOf, readHead } from "./check.ts";
+
+/** A record and where its line stands. */
+export interface LocatedRecord {
+  readonly record: LogRecord;
+  readonly segment: string;
+  readonly offset: number;
+  /** Bytes of the line without its line break. */
+  readonly length: number;
+}
+
+/** Which records to read. */
+export interface ReadRange {
+  readonly from: number;
+  readonly to: number;
+  /** Seqs that the log's account found missing without an explanation. */
+  readonly missing: readonly SeqRange[];
+  /** Seqs that were not there when the log was checked: any other that is not there has been lost since. */
+  readonly absent: readonly SeqRange[];
+}
+
+/**
+ * The verified records of a log with seqs in `[from, to]`, in order. Rejects with LOG_DAMAGED where the reading would pass
+ * over a missing one, and where records stand out of order. Damaged bytes where nothing is missing (an unfinished write)
+ * are passed over.
+ */
+export async function* readRecords(
+  backend: Backend,
+  view: StoreView,
+  log: LogName,
+  options: ReadRange,
+): AsyncGenerator<LocatedRecord, void, undefined> {
+  let previous = 0;
+  for (const segment of view.segments.filter((candidate) => candidate.log === log)) {
+    const head = judgeHead(await readHead(backend, segment), log, identityOf(view, log), []);
+    if (head.type !== "ok" && head.type !== "damaged")
+      throw damaged(segment.name, 0, "it cannot be told which log it belongs to");
+    const from = head.type === "ok" ? head.line.length : head.bytes;
+    for await (const entry of entriesOf(backend, segment, from, seedOf(head.line))) {
+      if (entry.type !== "run" && entry.type !== "gap") continue;
+      let offset = entry.offset;
+      for (const line of linesOf(entry)) {
+        const located = { record: decodeRecord(line), segment: segment.name, offset, length: line.length };
+        const { seq } = located.record;
+        if (seq > options.to) return;
+        if (seq <= previous) throw damaged(segment.name, offset, `seq ${seq} stands behind seq ${previous}`);
+        assertNothingMissing(options, Math.max(previous + 1, options.from), seq - 1, segment.name, offset);
+        previous = seq;
+        offset += line.length + 1;
+        if (seq >= options.from) yield located;
+      }
+    }
+  }
+  assertNothingMissing(options, Math.max(previous + 1, options.from), options.to, `the end of ${log}`, 0);
+}
+
+/** The entries of a segment, also a last line that is whole but for its line break: the account counts it, too. */
+async function* entriesOf(backend: Backend, segment: Segment, from: number, seed: number): AsyncGenerator<Entry> {
+  const scanner = new LineScanner(seed, from);
+  for await (const chunk of backend.read(segment.name, from, segment.bytes)) yield* scanner.push(chunk);
+  yield* scanner.end();
+}
+
+function assertNothingMissing(known: ReadRange, from: number, to: number, file: string, offset: number): void {
+  if (from > to) return;
+  const hit = known.missing.find((range) => range.from <= to && range.to >= from);
+  if (hit !== undefined) throw damaged(file, offset, `seq ${hit.from} to ${hit.to} are missing before it`);
+  const [since] = subtract([{ from, to }], known.absent);
+  if (since !== undefined) throw damaged(file, offset, `seq ${since.from} to ${since.to} were there and are gone`);
+}
+
+function damaged(file: string, offset: number, detail: string): PapyraError {
+  return new PapyraError("LOG_DAMAGED", `${file} is damaged at byte ${offset}: ${detail}`, {
+    hint: "run: papyra persistence scan, then papyra persistence recover --mode quarantine",
+    details: { file, offset },
+  });
+}

@@ -1,0 +1,254 @@
+// The one writer of a store, over any backend: it commits appends in groups. One write is in flight; everything that
+// arrives meanwhile joins the next one. After a failure nothing more is accepted.
+import { ensureError, PapyraError } from "../errors.ts";
+import type { SeqRange } from "../log/anomaly.ts";
+import type { LogName, LogRecord, NewRecord } from "../log/record.ts";
+import { AppendQueue } from "./append-queue.ts";
+import type { Backend, Claim, StoreIdentity } from "./backend.ts";
+import type { Batch, Caller, LogState } from "./batch.ts";
+import { EncodedRecords } from "./encoded-records.ts";
+import { type Location, readLocated } from "./locate.ts";
+import { readRecords } from "./read.ts";
+import type { Appended, Store, StoreStats } from "./store.ts";
+
+/**
+ * Who was just acknowledged gets so many turns of the microtask queue to ask again before the next batch is closed. Else
+ * two halves of the callers would take turns, each waiting for the other's sync.
+ */
+const REJOIN_TURNS = 16;
+
+/** The writer over a claim whose logs have been resumed (open.ts). */
+export class StoreWriter implements Store {
+  readonly backend: Backend;
+  readonly identity: StoreIdentity;
+  readonly #claim: Claim;
+  readonly #logs: Readonly<Record<LogName, LogState>>;
+  readonly #queue: AppendQueue;
+  /** Used for one append after the other; undefined while it is in use. */
+  #spare: EncodedRecords | undefined;
+  /** Who flushes waits until so many records were settled. */
+  #flushing: { readonly upTo: number; resolve(): void; reject(error: Error): void }[] = [];
+  #running: Promise<void> | undefined;
+  #failure: Error | undefined;
+  #closed: Promise<void> | undefined;
+  #appendedRecords = 0;
+  #batches = 0;
+  #bytes = 0;
+  #lostRecords = 0;
+  readonly #ignore: Caller = { resolve: () => undefined, reject: () => void (this.#lostRecords += 1) };
+
+  constructor(backend: Backend, identity: StoreIdentity, claim: Claim, logs: Readonly<Record<LogName, LogState>>) {
+    this.backend = backend;
+    this.identity = identity;
+    this.#claim = claim;
+    this.#logs = logs;
+    this.#queue = new AppendQueue(backend.limits, logs);
+  }
+
+  /** Not an async function, whose promise would only be one more: everything that is thrown becomes a rejection. */
+  append(
+    log: LogName,
+    records: readonly NewRecord[],
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<Appended> {
+    return new Promise<Appended>((resolve, reject) => {
+      const encoded = this.#encode(records);
+      const { signal } = options;
+      this.#assertFitting(encoded);
+      signal?.throwIfAborted();
+      this.#assertOpen();
+      const caller = { resolve, reject };
+      if (this.#queue.hasRoom(encoded)) this.#enqueue(log, encoded, caller);
+      else this.#queue.wait(log, encoded, this.#nowMs(), caller, signal);
+    });
+  }
+
+  offer(log: LogName, record: NewRecord): boolean {
+    try {
+      this.#assertOpen();
+      const encoded = this.#encode([record]);
+      if (this.#queue.hasRoom(encoded)) {
+        this.#enqueue(log, encoded, this.#ignore);
+        return true;
+      }
+      this.#giveBack(encoded);
+    } catch {
+      // the caller is told by `false`, and the count
+    }
+    this.#lostRecords += 1;
+    return false;
+  }
+
+  async *read(
+    log: LogName,
+    options: { readonly from?: number; readonly to?: number } = {},
+  ): AsyncGenerator<LogRecord & { readonly at: Location }> {
+    const { acknowledged, missing, absent } = this.#logs[log];
+    const from = options.from ?? 1;
+    const to = Math.min(options.to ?? Number.MAX_SAFE_INTEGER, acknowledged);
+    const view = await this.backend.view();
+    for await (const located of readRecords(this.backend, view, log, { from, to, missing, absent })) {
+      const { record, segment, offset, length } = located;
+      yield Object.assign(record, { at: { segment, offset, length } });
+    }
+  }
+
+  readAt(log: LogName, locations: readonly Location[]): AsyncIterable<LogRecord> {
+    return readLocated(this.backend, this.#logs[log].seed, locations);
+  }
+
+  missing(log: LogName): readonly SeqRange[] {
+    return this.#logs[log].missing;
+  }
+
+  lastSeq(log: LogName): number {
+    return this.#logs[log].acknowledged;
+  }
+
+  async flush(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#poisoned();
+    if (this.#closed !== undefined) return this.#closed;
+    return new Promise<void>((resolve, reject) => {
+      this.#flushing.push({ upTo: this.#queue.acceptedRecords, resolve, reject });
+      this.#start();
+    });
+  }
+
+  stats(): StoreStats {
+    return {
+      appendedRecords: this.#appendedRecords,
+      batches: this.#batches,
+      bytes: this.#bytes,
+      queuedRecords: this.#queue.records,
+      lostRecords: this.#lostRecords,
+      failure: this.#failure,
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    await Promise.resolve(); // `#closed` is set: nobody new gets in
+    this.#queue.refuseWaiting(() => this.#whyRefused());
+    while (this.#running !== undefined) await this.#running;
+    await this.#claim.release();
+  }
+
+  #nowMs(): number {
+    return this.backend.env.clock.nowMs();
+  }
+
+  /** A getter in a record may append in its turn, so that the spare is taken before anything is encoded. */
+  #encode(records: readonly NewRecord[]): EncodedRecords {
+    const encoded = this.#spare ?? new EncodedRecords();
+    this.#spare = undefined;
+    encoded.clear();
+    for (const record of records) encoded.add(record, this.backend.limits.lineBytesMax);
+    return encoded;
+  }
+
+  #giveBack(encoded: EncodedRecords): void {
+    if (encoded.isSmall) this.#spare = encoded;
+  }
+
+  #assertFitting({ count, bytes }: EncodedRecords): void {
+    if (count === 0) throw new PapyraError("OPTION_INVALID", "an append needs at least one record");
+    if (bytes <= this.backend.limits.queueBytesMax) return;
+    throw new PapyraError(
+      "RECORD_TOO_LARGE",
+      `${count} records of ${bytes} bytes together are more than the queue may ever hold`,
+      { hint: "append fewer at once, or raise queueBytesMax" },
+    );
+  }
+
+  #assertOpen(): void {
+    if (this.#failure !== undefined || this.#closed !== undefined) throw this.#whyRefused();
+  }
+
+  #whyRefused(): PapyraError {
+    if (this.#failure !== undefined) return this.#poisoned();
+    return new PapyraError("STORE_CLOSED", `the store ${this.backend.location} is closed; nothing was written`);
+  }
+
+  #poisoned(): PapyraError {
+    return new PapyraError(
+      "STORE_POISONED",
+      `the store ${this.backend.location} failed earlier (${this.#failure?.message}); nothing was written`,
+      {
+        cause: this.#failure,
+        hint: "mend the cause, then start again; papyra persistence scan shows what is stored",
+      },
+    );
+  }
+
+  #enqueue(log: LogName, encoded: EncodedRecords, caller: Caller): void {
+    this.#queue.add(log, encoded, this.#nowMs(), caller);
+    this.#giveBack(encoded);
+    this.#start();
+  }
+
+  #start(): void {
+    // In a microtask of its own: whoever was acknowledged together has the chance to ask again together.
+    this.#running ??= Promise.resolve().then(() => this.#run());
+  }
+
+  async #run(): Promise<void> {
+    for (;;) {
+      await this.#answerFlushes();
+      if (this.#failure !== undefined) break;
+      const batch = this.#queue.take();
+      if (batch === undefined) {
+        if (this.#flushing.length === 0) break;
+        continue; // who came to flush in between
+      }
+      await this.#commit(batch);
+      for (let i = 0; i < REJOIN_TURNS; i++) await Promise.resolve();
+    }
+    if (this.#failure !== undefined) this.#queue.refuseAll(() => this.#poisoned());
+    this.#running = undefined;
+  }
+
+  /** Between batches, so that a flush ends although appends keep coming, and no sync overlaps a write. */
+  async #answerFlushes(): Promise<void> {
+    const settled = this.#queue.settledRecords;
+    const due = this.#flushing.filter(({ upTo }) => upTo <= settled || this.#failure !== undefined);
+    if (due.length === 0) return;
+    this.#flushing = this.#flushing.filter((flush) => !due.includes(flush));
+    try {
+      if (this.#failure === undefined) await this.#claim.sync();
+    } catch (error) {
+      this.#failure ??= ensureError(error);
+    }
+    for (const flush of due) {
+      if (this.#failure === undefined) flush.resolve();
+      else flush.reject(this.#poisoned());
+    }
+  }
+
+  async #commit(batch: Batch): Promise<void> {
+    try {
+      const parts = batch.close((log) => this.#claim.durableSeq(log));
+      const placed = await this.#claim.append(parts);
+      this.#batches += 1;
+      this.#appendedRecords += batch.records;
+      this.#bytes += batch.lineBytes;
+      batch.acknowledge(placed);
+    } catch (error) {
+      this.#failure = ensureError(error);
+      const unknown = new PapyraError(
+        "OUTCOME_UNKNOWN",
+        `a write to ${this.backend.location} failed and may or may not be stored: ${this.#failure.message}`,
+        {
+          cause: error,
+          hint: "start again: what is stored counts, what is not does not",
+        },
+      );
+      batch.reject(unknown);
+    }
+    this.#queue.settle(batch);
+    if (this.#failure === undefined) this.#queue.admit();
+  }
+}
