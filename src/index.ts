@@ -23,16 +23,19 @@ export type {
 } from "./actors/events.ts";
 export {
   type AnyPersistentActor,
+  type AwaitItFirst,
   type CommandArguments,
   type CommandContext,
   type CommandHandlers,
   type Decision,
   type Draft,
   type EventEntry,
+  type EventParameters,
   type PersistentActor,
   persistentActor,
   type PersistentOptions,
   type PersistentRef,
+  type Reply,
   type ReplyOf,
   type UpcastEvent,
 } from "./actors/persistent.ts";

@@ -71,7 +71,11 @@ export function judgeHead(
   const mended = oneBitOff(head.subarray(0, bytes), (candidate) =>
     samples.some((sample) => verifies(seedOf(candidate), head, ...sample)),
   );
-  if (mended !== undefined && (log === undefined || mended.identity.log === log)) {
+  if (mended !== undefined) {
+    // The store says who it is, and it is somebody else.
+    if (wanted !== undefined || (log !== undefined && mended.identity.log !== log)) {
+      return { type: "foreign", identity: mended.identity };
+    }
     return { type: "damaged", line: mended.line, bytes };
   }
   if (own !== undefined && "unknownVersion" in own) return { type: "unknown-version", version: own.unknownVersion };

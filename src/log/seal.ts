@@ -1,8 +1,10 @@
 // The last line of a sealed segment: what it holds, proved by a SHA-256 over every byte before the seal, and chained to
 // the seal of the segment before it.
 import { createHash } from "node:crypto";
-import { encodeControlLine } from "./codec.ts";
-import type { Entry } from "./lines.ts";
+import { encodeControlLine, parseObject } from "./codec.ts";
+import type { Control, Entry } from "./lines.ts";
+import { firstLine, lastLine } from "./run-ends.ts";
+import type { SegmentHash } from "./segment-hash.ts";
 
 export interface Seal {
   readonly kind: "seal";
@@ -26,11 +28,9 @@ export function encodeSeal(seed: number, seal: Omit<Seal, "kind">): string {
   return encodeControlLine(seed, "seal", { ...seal });
 }
 
-/** The seal in a verified control line, or undefined when the line is another kind of control line. */
-export function asSeal(fields: Readonly<Record<string, unknown>>): Seal | undefined {
-  return fields.kind === "seal" && typeof fields.sha256 === "string" && typeof fields.bytes === "number"
-    ? (fields as unknown as Seal)
-    : undefined;
+/** The seal in a verified control line, or undefined when the line is of another kind. Its members may be anything. */
+export function asSeal(fields: Readonly<Record<string, unknown>>): Partial<Seal> | undefined {
+  return fields.kind === "seal" ? fields : undefined;
 }
 
 /** What the next segment's seal puts in `previous`. */
@@ -39,51 +39,79 @@ export function sealDigest(line: string | Uint8Array): string {
 }
 
 /**
- * Checks the seals of one log against what stands before them, without hashing: each line has its own checksum, so that
- * counts, places and the chain tell everything that is not forged. Fed with every entry, segment by segment.
+ * Checks the seals of one log against what stands before them. Fed with every entry, segment by segment; where it gets the
+ * hash of a segment, it checks that, too.
  */
 export class SealChain {
   /** The digests that may name the segment before; undefined before the first, whose predecessor may be gone. */
   #before: readonly string[] | undefined;
   #own: readonly string[] | undefined;
+  #hash: SegmentHash | undefined;
   #sealed = false;
+  #saidBehind = false;
   #records = 0;
-  #firstSeq = 0;
-  #lastSeq = 0;
+  #first: Buffer | undefined;
+  #last: Buffer | undefined;
 
-  startSegment(): void {
+  startSegment(hash?: SegmentHash): void {
     this.#before = this.#own;
     this.#own = [];
+    this.#hash = hash;
     this.#sealed = false;
+    this.#saidBehind = false;
     this.#records = 0;
-    this.#firstSeq = 0;
-    this.#lastSeq = 0;
+    this.#first = undefined;
+    this.#last = undefined;
   }
 
-  /** What is wrong with a seal, or undefined. */
+  /** What is wrong with a seal, or undefined; at most once a segment. */
   add(entry: Entry): string | undefined {
-    if (this.#sealed) return "bytes stand behind the seal";
-    if (entry.type === "run") this.#count(entry.count, entry.firstSeq, entry.lastSeq);
-    if (entry.type === "gap") this.#count(1, entry.record.seq, entry.record.seq);
+    if (this.#sealed) return this.#behind(entry);
+    if (entry.type === "run" || entry.type === "gap") {
+      this.#records += entry.type === "run" ? entry.count : 1;
+      this.#first ??= Buffer.from(firstLine(entry.bytes));
+      this.#last = Buffer.from(lastLine(entry.bytes));
+    }
     const seal = entry.type === "control" ? asSeal(entry.fields) : undefined;
     if (seal === undefined || entry.type !== "control") return undefined;
     this.#sealed = true;
-    this.#own = [
-      sealDigest(entry.unterminated ? Buffer.concat([entry.bytes, Buffer.from("\n")]) : entry.bytes),
-      ...(seal.replaces ?? []),
-    ];
-    if (seal.bytes !== entry.offset) return `the seal is about ${seal.bytes} bytes, and stands behind ${entry.offset}`;
-    if (seal.records !== this.#records || seal.first_seq !== this.#firstSeq || seal.last_seq !== this.#lastSeq) {
-      return `the seal is about ${seal.records} records of seq ${seal.first_seq} to ${seal.last_seq}, not those that stand before it`;
-    }
-    if (this.#before === undefined) return undefined;
-    const follows = seal.previous === null ? this.#before.length === 0 : this.#before.includes(seal.previous);
-    return follows ? undefined : "the seal does not follow that of the segment before";
+    const replaced: unknown = seal.replaces;
+    this.#own = [sealDigest(terminated(entry)), ...(Array.isArray(replaced) ? (replaced as string[]) : [])];
+    const wrong = this.#differences(seal, entry.offset);
+    return wrong.length === 0 ? undefined : `the seal is not about what stands before it: ${wrong.join("; ")}`;
   }
 
-  #count(records: number, firstSeq: number, lastSeq: number): void {
-    if (this.#records === 0) this.#firstSeq = firstSeq;
-    this.#records += records;
-    this.#lastSeq = lastSeq;
+  #behind(entry: Entry): string | undefined {
+    if (this.#saidBehind || entry.type === "damage") return undefined; // damage is said to be there already
+    this.#saidBehind = true;
+    return "whole lines stand behind the seal";
   }
+
+  #differences(seal: Partial<Seal>, offset: number): string[] {
+    const first = this.#first === undefined ? undefined : parseObject(this.#first);
+    const last = this.#last === undefined ? undefined : parseObject(this.#last);
+    const wrong: string[] = [];
+    const compare = (name: keyof Seal, found: unknown): void => {
+      if (found !== undefined && seal[name] !== found)
+        wrong.push(`it says ${name} ${JSON.stringify(seal[name])}, and there is ${JSON.stringify(found)}`);
+    };
+    compare("bytes", offset);
+    compare("records", this.#records);
+    compare("first_seq", first?.seq);
+    compare("last_seq", last?.seq);
+    compare("first_timestamp", first?.timestamp);
+    compare("last_timestamp", last?.timestamp);
+    compare("sha256", this.#hash?.before(offset));
+    if (this.#before !== undefined && !this.#follows(seal.previous, this.#before))
+      wrong.push("it does not follow the seal of the segment before");
+    return wrong;
+  }
+
+  #follows(previous: unknown, before: readonly string[]): boolean {
+    return previous === null ? before.length === 0 : before.includes(previous as string);
+  }
+}
+
+function terminated({ bytes, unterminated }: Control): Buffer {
+  return unterminated ? Buffer.concat([bytes, Buffer.from("\n")]) : bytes;
 }

@@ -5,7 +5,7 @@ import type { Backend, Claim, StoreFinding, StoreView } from "../backends/backen
 import { checkLog } from "../backends/check.ts";
 import { PapyraError } from "../errors.ts";
 import { type Anomaly, isHarmless } from "../log/anomaly.ts";
-import type { LogName } from "../log/record.ts";
+import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { type LogPlan, planRepair, type RemovedBytes } from "./plan.ts";
 import { keepBytes } from "./quarantine.ts";
 import { logsToScan, scan, type ScanReport, scanView } from "./scan.ts";
@@ -156,6 +156,8 @@ class Recovery {
 
   async all(): Promise<void> {
     let view = await this.#claim.view();
+    // Only what was vouched for stays so: recovery does not know what a copy was too early to see.
+    const vouched = LOG_NAMES.filter((log) => view.reach(log)?.exact === true);
     const missing = view.findings.filter((finding) => finding.kind === "missing-segment");
     const concerned = missing.some((finding) => this.#options.log === undefined || finding.log === this.#options.log);
     const damaged = view.findings.find((finding) => finding.kind === "checksum-mismatch");
@@ -194,7 +196,9 @@ class Recovery {
         acknowledged: "none",
       });
     }
-    if (view.identityRecorded || storeFile) await this.#claim.vouch(this.#lastSeqs);
+    const known = vouched.filter((log) => this.#lastSeqs[log] !== undefined);
+    if (known.length === 0) return;
+    await this.#claim.vouch(Object.fromEntries(known.map((log) => [log, this.#lastSeqs[log] as number])));
   }
 
   /** Rounds, until one finds nothing that it can mend: findings are bounded, and a moved line is a duplicate at first. */

@@ -94,7 +94,8 @@ describe("when something fails", () => {
           ctx.persist("added").reply((): number => {
             throw new Error("no reply");
           }),
-        promising: (_state, _, ctx) => ctx.persist("added").reply(async () => 1),
+        promising: (_state, _, ctx) => ctx.persist("added").reply(() => Promise.reject(new Error("nobody waits")) as never),
+        promised: (_state, _, ctx) => ctx.reply(Promise.reject(new Error("nobody waits")) as never),
         forgetful: (_state, _, ctx) => {
           ctx.persist("added");
           return ctx.reply(1);
@@ -108,7 +109,7 @@ describe("when something fails", () => {
       },
     );
     const ref = system.get(odd, "x");
-    for (const name of ["throwing", "promising", "forgetful", "twofold", "silent"] as const) {
+    for (const name of ["throwing", "promising", "promised", "forgetful", "twofold", "silent"] as const) {
       await expect(ref.ask(name)).rejects.toMatchObject({ code: "ACTOR_FAILED" });
     }
     expect(await ref.ask("count")).toBe(0);
