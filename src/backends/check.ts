@@ -7,6 +7,9 @@ import { HEAD_BYTES, judgeHead, type Head } from "../log/identity.ts";
 import { LogLedger, type LogAccount } from "../log/ledger.ts";
 import { type Entry, LineScanner } from "../log/lines.ts";
 import { type Identity, LOG_NAMES, type LogName, type LogRecord } from "../log/record.ts";
+import { firstLine, lastLine } from "../log/run-ends.ts";
+import { SealChain } from "../log/seal.ts";
+import { SegmentHash } from "../log/segment-hash.ts";
 import { activeName } from "../log/segments.ts";
 
 export interface CheckOptions {
@@ -14,6 +17,8 @@ export interface CheckOptions {
   readonly live: boolean;
   /** How many findings are kept in full; all are counted. */
   readonly findingsMax: number;
+  /** Also compares the SHA-256 of sealed segments; each line has a checksum of its own anyway. */
+  readonly hashSealed?: boolean;
   readonly signal?: AbortSignal | undefined;
   /** Called with the bytes read since the last call. */
   readonly onProgress?: ((bytes: number) => void) | undefined;
@@ -61,6 +66,7 @@ class LogCheck {
   readonly #log: LogName | undefined;
   readonly #options: CheckOptions;
   readonly #ledger: LogLedger;
+  readonly #seals = new SealChain();
   #first: Buffer | undefined;
   #last: Buffer | undefined;
   #bytes = 0;
@@ -81,29 +87,20 @@ class LogCheck {
     this.#bytes += segment.bytes;
     const head = await readHead(this.#backend, segment);
     const judged = this.#judge(head, segment);
-    const live = this.#options.live && segment.active;
-    let clean = judged.clean;
+    let { clean } = judged;
     let firstSeq: number | undefined;
-    if (judged.from !== undefined) {
-      const scanner = new LineScanner(judged.seed, judged.from);
-      const take = (entry: Entry): void => {
+    if (judged.from === undefined) this.#seals.skipSegment();
+    else {
+      const hash = this.#options.hashSealed === true && !segment.active ? new SegmentHash() : undefined;
+      hash?.begin(head.subarray(0, judged.from));
+      hash?.end(judged.from);
+      this.#seals.startSegment(hash);
+      for await (const entry of this.#entries(segment, judged.from, judged.seed, hash)) {
         if (entry.type === "run") firstSeq ??= entry.firstSeq;
         if (entry.type === "gap") firstSeq ??= entry.record.seq;
         clean = this.#take(entry, segment) && clean;
-      };
-      let position = judged.from;
-      for await (const chunk of this.#backend.read(segment.name, judged.from, segment.bytes)) {
-        this.#options.signal?.throwIfAborted();
-        for (const entry of scanner.push(chunk)) take(entry);
-        position += chunk.length;
-        this.#options.onProgress?.(chunk.length);
       }
-      if (position < segment.bytes) {
-        throw new PapyraError("STORAGE_FAILED", `${segment.name} became shorter while it was read`, {
-          hint: "is something else changing the store?",
-        });
-      }
-      if (!live) for (const entry of scanner.end()) take(entry);
+      if (this.#seals.sealed) clean = false; // nothing stands behind a seal: writing goes on in a new segment
     }
     this.#ledger.endSegment(segment.bytes);
     if (segment.active) this.#tail = { bytes: segment.bytes, clean, firstSeq };
@@ -124,6 +121,31 @@ class LogCheck {
     };
   }
 
+  /** Valid until the next is asked for. */
+  async *#entries(
+    segment: Segment,
+    from: number,
+    seed: number | undefined,
+    hash: SegmentHash | undefined,
+  ): AsyncGenerator<Entry> {
+    const scanner = new LineScanner(seed, from);
+    let position = from;
+    for await (const chunk of this.#backend.read(segment.name, from, segment.bytes)) {
+      this.#options.signal?.throwIfAborted();
+      hash?.begin(chunk);
+      yield* scanner.push(chunk);
+      hash?.end(scanner.pendingOffset);
+      position += chunk.length;
+      this.#options.onProgress?.(chunk.length);
+    }
+    if (position < segment.bytes) {
+      throw new PapyraError("STORAGE_FAILED", `${segment.name} became shorter while it was read`, {
+        hint: "is something else changing the store?",
+      });
+    }
+    if (!this.#options.live || !segment.active) yield* scanner.end();
+  }
+
   /** Every log has a file that is appended to; only beside a writer it may be in the making. */
   #checkActive(segments: readonly Segment[]): void {
     const identity = identityOf(this.#view, this.#log);
@@ -136,6 +158,11 @@ class LogCheck {
   /** Whether the segment still ends in a whole verified line after this entry. */
   #take(entry: Entry, segment: Segment): boolean {
     this.#ledger.add(entry);
+    const wrong = this.#seals.add(entry);
+    if (wrong !== undefined) {
+      const length = entry.type === "damage" ? entry.length : entry.bytes.length;
+      this.#ledger.report("checksum-mismatch", { offset: entry.offset, length, detail: wrong }, { type: "none" });
+    }
     this.#options.onEntry?.(entry, segment);
     if (entry.type === "damage") return false;
     if (entry.type === "run" || entry.type === "gap") {
@@ -210,14 +237,4 @@ export async function readHead(backend: Backend, segment: Segment): Promise<Buff
   for await (const chunk of backend.read(segment.name, 0, Math.min(segment.bytes, HEAD_BYTES)))
     parts.push(Buffer.from(chunk));
   return Buffer.concat(parts);
-}
-
-function firstLine(bytes: Buffer): Buffer {
-  const end = bytes.indexOf(0x0a);
-  return end < 0 ? bytes : bytes.subarray(0, end);
-}
-
-function lastLine(bytes: Buffer): Buffer {
-  const end = bytes[bytes.length - 1] === 0x0a ? bytes.length - 1 : bytes.length;
-  return bytes.subarray(bytes.lastIndexOf(0x0a, end - 1) + 1, end);
 }

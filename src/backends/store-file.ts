@@ -1,7 +1,8 @@
 // papyra.json: who the store is. It can be lost without losing data: the logs say the same in their first lines.
 import { crc32 } from "node:zlib";
 import { PapyraError } from "../errors.ts";
-import { decodeIdentity, parseObject } from "../log/codec.ts";
+import { parseObject } from "../log/codec.ts";
+import { statedIdentity } from "../log/identity.ts";
 import { FORMAT_VERSION } from "../log/record.ts";
 import type { StoreIdentity } from "./backend.ts";
 
@@ -36,17 +37,15 @@ export function decodeStoreFile(bytes: Buffer, path: string): StoreIdentity | un
   return { store, lineage, parent: typeof parent === "string" ? parent : null, createdMs: Math.round(created * 1000) };
 }
 
-/** The identity that most of the logs' first lines agree on, or undefined. */
+/** The identity that most of the logs' first lines agree on, of those that their own lines do not contradict. */
 export function identityFromHeads(heads: readonly Buffer[]): StoreIdentity | undefined {
   const votes = new Map<string, { identity: StoreIdentity; count: number }>();
   for (const head of heads) {
-    const line = decodeIdentity(head.subarray(0, head.indexOf(0x0a) + 1));
-    if (line === undefined || !("log" in line)) continue;
-    const key = JSON.stringify([line.store, line.lineage]);
-    const vote = votes.get(key) ?? {
-      identity: { store: line.store, lineage: line.lineage, parent: null, createdMs: 0 },
-      count: 0,
-    };
+    const stated = statedIdentity(head);
+    if (stated === undefined) continue;
+    const { store, lineage } = stated;
+    const key = JSON.stringify([store, lineage]);
+    const vote = votes.get(key) ?? { identity: { store, lineage, parent: null, createdMs: 0 }, count: 0 };
     votes.set(key, { ...vote, count: vote.count + 1 });
   }
   return [...votes.values()].sort((a, b) => b.count - a.count)[0]?.identity;

@@ -37,40 +37,37 @@ export function judgeHead(
   const eol = head.indexOf(0x0a);
   const line = head.subarray(0, eol + 1);
   const own = eol < 0 ? undefined : decodeIdentity(line);
-  const wanted = expected === undefined ? undefined : Buffer.from(encodeIdentity(expected));
-  if (wanted !== undefined && line.equals(wanted)) return { type: "ok", line: Buffer.from(line) };
-
   const anchor = head.indexOf(LINE_START);
   const bytes = anchor >= 0 && (eol < 0 || anchor <= eol) ? anchor : eol < 0 ? head.length : eol + 1;
   const samples = sampleLines(head, bytes);
+  const explains = (candidate: Buffer): boolean =>
+    samples.some((sample) => verifies(seedOf(candidate), head, ...sample));
+  const wanted = expected === undefined ? undefined : Buffer.from(encodeIdentity(expected));
+  if (wanted !== undefined && line.equals(wanted)) return { type: "ok", line: Buffer.from(line) };
+
   const ownIdentity = own !== undefined && "log" in own ? own : undefined;
 
-  if (wanted !== undefined && samples.some((sample) => verifies(seedOf(wanted), head, ...sample))) {
+  if (wanted !== undefined && explains(wanted)) {
     return { type: "damaged", line: wanted, bytes };
   }
   if (ownIdentity !== undefined && (ownIdentity.log === log || log === undefined) && wanted === undefined) {
-    if (samples.length === 0 || samples.some((sample) => verifies(seedOf(line), head, ...sample))) {
+    if (samples.length === 0 || explains(line)) {
       return { type: "ok", line: Buffer.from(line) };
     }
   }
   const wrongLog = ownIdentity !== undefined && log !== undefined && ownIdentity.log !== log && wanted === undefined;
-  if (
-    ownIdentity !== undefined &&
-    ((wrongLog && samples.length === 0) || samples.some((sample) => verifies(seedOf(line), head, ...sample)))
-  ) {
+  if (ownIdentity !== undefined && ((wrongLog && samples.length === 0) || explains(line))) {
     return { type: "foreign", identity: ownIdentity };
   }
   // The store's other logs may explain the lines; so may the very identity that the first line means, spelt as we spell it.
   for (const other of ownIdentity === undefined ? others : [ownIdentity, ...others]) {
     const candidate = Buffer.from(encodeIdentity(other));
-    if (samples.some((sample) => verifies(seedOf(candidate), head, ...sample))) {
+    if (explains(candidate)) {
       if (other.log === log || log === undefined) return { type: "damaged", line: candidate, bytes };
       return { type: "foreign", identity: other };
     }
   }
-  const mended = oneBitOff(head.subarray(0, bytes), (candidate) =>
-    samples.some((sample) => verifies(seedOf(candidate), head, ...sample)),
-  );
+  const mended = oneBitOff(head.subarray(0, bytes), explains);
   if (mended !== undefined) {
     // The store says who it is, and it is somebody else.
     if (wanted !== undefined || (log !== undefined && mended.identity.log !== log)) {
@@ -121,4 +118,15 @@ function sampleLines(head: Buffer, from: number): [start: number, end: number][]
     start = end + 1;
   }
   return samples;
+}
+
+/** What a segment's beginning says that it is, unless its own lines contradict: then it says nothing. */
+export function statedIdentity(head: Buffer): Identity | undefined {
+  const eol = head.indexOf(0x0a);
+  const line = head.subarray(0, eol + 1);
+  const stated = eol < 0 ? undefined : decodeIdentity(line);
+  if (stated === undefined || !("log" in stated)) return undefined;
+  const samples = sampleLines(head, eol + 1);
+  const seed = seedOf(line);
+  return samples.length === 0 || samples.some((sample) => verifies(seed, head, ...sample)) ? stated : undefined;
 }

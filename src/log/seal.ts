@@ -64,7 +64,17 @@ export class SealChain {
     this.#last = undefined;
   }
 
-  /** What is wrong with a seal, or undefined; at most once a segment. */
+  /** A segment whose lines cannot be read: what the next seal says of it cannot be judged. */
+  skipSegment(): void {
+    this.#own = undefined;
+  }
+
+  /** Whether this segment is sealed. */
+  get sealed(): boolean {
+    return this.#sealed;
+  }
+
+  /** What is wrong with a seal, or undefined; about a seal and about what is behind it at most once a segment. */
   add(entry: Entry): string | undefined {
     if (this.#sealed) return this.#behind(entry);
     if (entry.type === "run" || entry.type === "gap") {
@@ -97,8 +107,8 @@ export class SealChain {
     };
     compare("bytes", offset);
     compare("records", this.#records);
-    compare("first_seq", first?.seq);
-    compare("last_seq", last?.seq);
+    compare("first_seq", first?.seq ?? 0);
+    compare("last_seq", last?.seq ?? 0);
     compare("first_timestamp", first?.timestamp);
     compare("last_timestamp", last?.timestamp);
     compare("sha256", this.#hash?.before(offset));

@@ -71,16 +71,20 @@ export async function planRepair(
     const { nextSeq, findings } = checked.account;
     return { log: checked.log, segments: [], removed, gaps: [], lastSeq: nextSeq - 1, untouched: [...findings] };
   }
-  for (const finding of checked.account.findings) {
+  // Nobody knows yet who the log is: its identity first, and the rest in the next round, which can then write gap records.
+  const identityFirst = view.identity === undefined && checked.account.findings.some(isIdentity);
+  const findings = identityFirst ? checked.account.findings.filter(isIdentity) : checked.account.findings;
+  for (const finding of findings) {
     await planFinding(backend, finding, edits);
     const { repair } = finding;
     if (repair.type === "remove" || (repair.type === "identity" && finding.length > 0)) {
       removed.push({ segment: finding.file, finding });
     }
+    if (repair.type === "none" && finding.kind === "checksum-mismatch") continue; // a seal: no record is behind it
     const whole = finding.seqs === undefined || finding.kind === "unreadable" || finding.kind === "foreign-line";
     if (repair.type === "none" && whole) untouched.push(finding);
   }
-  const planned = untouched.length > 0 ? [] : plannedGaps(checked, removed, options.quarantine);
+  const planned = untouched.length > 0 || identityFirst ? [] : plannedGaps(checked, removed, options.quarantine);
   const gaps = await withConcerns(backend, checked.log, planned, removed);
   const log = checked.log;
   if (log !== undefined && gaps.length > 0) {
@@ -100,6 +104,10 @@ export async function planRepair(
     lastSeq: checked.account.nextSeq - 1 + gaps.length,
     untouched,
   };
+}
+
+function isIdentity(finding: Finding): boolean {
+  return finding.repair.type === "identity";
 }
 
 /**

@@ -82,6 +82,7 @@ export async function scanView(backend: Backend, view: StoreView, options: ScanO
       await checkLog(backend, view, log, {
         live: view.writer !== undefined,
         findingsMax: anomaliesMax,
+        hashSealed: true,
         signal: options.signal,
         onProgress,
       }),
