@@ -3,6 +3,8 @@ import type { FoldState } from "../actors/fold.ts";
 import type { Definition } from "../actors/persistent.ts";
 import type { Backend } from "../backends/backend.ts";
 import type { ErrorCode } from "../errors.ts";
+import type { SeqRange } from "../log/anomaly.ts";
+import { countOf } from "../log/ranges.ts";
 
 /** One actor's state, by its digest. */
 export interface ReplayedActor {
@@ -46,6 +48,8 @@ export interface ReplayReport {
   /** Types of actors in the journal that no definition was given for, with how many events each has. */
   readonly undefinedTypes: Readonly<Record<string, number>>;
   readonly problems: readonly ReplayProblem[];
+  /** Seqs of the journal that are gone, and nothing says whose events they were: any actor may have lost its newest. */
+  readonly unattributed: readonly SeqRange[];
   readonly verified:
     | { readonly folds: number; readonly snapshots: number; readonly divergences: readonly Divergence[] }
     | undefined;
@@ -79,7 +83,12 @@ export interface Folded {
 }
 
 /** The report on a fold, and on its comparison with a second one, if there was one. */
-export function reportOf(backend: Backend, folded: Folded, verified: ReplayReport["verified"]): ReplayReport {
+export function reportOf(
+  backend: Backend,
+  folded: Folded,
+  unattributed: readonly SeqRange[],
+  verified: ReplayReport["verified"],
+): ReplayReport {
   const actors = [...folded.actors]
     .filter(([, { failed }]) => !failed)
     .map(([persistenceId, { fold }]) => ({
@@ -91,21 +100,25 @@ export function reportOf(backend: Backend, folded: Folded, verified: ReplayRepor
     }))
     .sort((a, b) => (a.persistenceId < b.persistenceId ? -1 : 1));
   const diverged = verified?.divergences.length ?? 0;
-  const ok = folded.problems.length === 0 && diverged === 0;
+  const gone = countOf(unattributed);
+  const ok = folded.problems.length === 0 && diverged === 0 && (verified === undefined || gone === 0);
   const what = `${actors.length} actors from ${folded.events} events`;
   const proof =
     verified === undefined ? "" : `, folded twice with equal digests, ${verified.snapshots} snapshots agree`;
   return {
     ok,
-    verdict: ok
-      ? `replayed ${what}${proof}`
-      : `replayed ${what}; ${folded.problems.length} histories cannot be folded, ${diverged} states diverge`,
+    verdict: `${
+      folded.problems.length === 0 && diverged === 0
+        ? `replayed ${what}${proof}`
+        : `replayed ${what}; ${folded.problems.length} histories cannot be folded, ${diverged} states diverge`
+    }${gone === 0 ? "" : `; ${gone} journal seqs are gone and nothing says whose: any actor may have lost its newest events`}`,
     path: backend.location,
     events: folded.events,
     lastSeq: folded.lastSeq,
     actors,
     undefinedTypes: folded.undefinedTypes,
     problems: folded.problems,
+    unattributed,
     verified,
   };
 }

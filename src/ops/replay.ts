@@ -7,7 +7,8 @@ import type { Backend, StoreView } from "../backends/backend.ts";
 import { checkLog } from "../backends/check.ts";
 import type { Location } from "../backends/locate.ts";
 import { isPapyraError, PapyraError } from "../errors.ts";
-import { normalise } from "../log/ranges.ts";
+import type { SeqRange } from "../log/anomaly.ts";
+import { normalise, subtract } from "../log/ranges.ts";
 import type { GapRecord, JournalRecord, LogName, LogRecord } from "../log/record.ts";
 import {
   type Divergence,
@@ -41,9 +42,9 @@ export async function replay(backend: Backend, options: ReplayOptions): Promise<
   const run = new Replay(backend, await backend.view(), options);
   await run.prepare();
   const first = await run.fold();
-  if (options.verify !== true) return reportOf(backend, first, undefined);
+  if (options.verify !== true) return reportOf(backend, first, run.unattributed, undefined);
   const second = await run.fold();
-  return reportOf(backend, first, await run.compare(first, second));
+  return reportOf(backend, first, run.unattributed, await run.compare(first, second));
 }
 
 class Replay {
@@ -67,6 +68,9 @@ class Replay {
     }
   }
 
+  /** See {@link ReplayReport.unattributed}. */
+  unattributed: readonly SeqRange[] = [];
+
   /** What is absent in the journal has to be known before the first event is folded; snapshots are what to compare with. */
   async prepare(): Promise<void> {
     const gaps: GapRecord[] = [];
@@ -78,6 +82,8 @@ class Replay {
       onEntry: (entry) => void (entry.type === "gap" && gaps.push(entry.record)),
     });
     this.#absences = absencesOf(normalise([...checked.account.missingSeqs, ...gaps]), gaps);
+    const told = gaps.filter((gap) => gap.reason === "compacted" || (gap.concerns ?? []).length > 0);
+    this.unattributed = subtract(normalise([...this.#absences.missing, ...this.#absences.lost]), normalise(told));
     if (this.#options.verify !== true) return;
     await this.#pass("snapshots", (record) => {
       if (record.kind !== "snapshot") return;

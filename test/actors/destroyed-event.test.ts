@@ -62,3 +62,15 @@ test("who accepts the loss goes on, and no revision is used again", async () => 
     await system.stop();
   }
 });
+
+test("where nothing says whose events are gone, a verified replay does not say that all is well", async () => {
+  const { store, account } = await damagedAndRecovered();
+  const journal = store.segmentBytes("journal.ndjson");
+  const last = journal.indexOf('{"seq":5,');
+  journal.fill(0, last, journal.indexOf(0x0a, last)); // not even the ids are left
+  expect((await recover(store, { mode: "repair" })).ok).toBe(true);
+  const replayed = await replay(store, { definitions: [account], verify: true });
+  expect(replayed.ok).toBe(false);
+  expect(replayed.unattributed).toEqual([{ from: 5, to: 5 }]);
+  expect(replayed.verdict).toContain("nothing says whose");
+});

@@ -101,7 +101,7 @@ describe("goldens", () => {
 
   test("its start-up check: the whole store is looked at", async () => {
     expect(await said("refused", damaged, "persistence", "startup-check")).toMatchInlineSnapshot(`
-      "NOT safe to start: refused: 3 anomalies (1 missing-segment, 1 checksum-mismatch, 1 torn-tail); acknowledged records are damaged or missing: events seq 2-3
+      "NOT safe to start: refused: 2 anomalies (1 checksum-mismatch, 1 torn-tail); acknowledged records are damaged or missing: events seq 2-3
       path: <store>
       store: orders-7f3a91c2, lineage b1
       mode: fail_on_anomaly
@@ -113,17 +113,12 @@ describe("goldens", () => {
       dead_letters         0      0        0          0  -     -                0  not vouched
       snapshots            0      0        0          0  -     -                0  not vouched
 
-      anomaly 1 of 3: missing-segment, papyra.json byte 0, 0 bytes, seqs: not known
-        meaning: a file of the log is missing
-        detail: the file is missing; it is made anew from the logs
-        acknowledged data: none lost
-
-      anomaly 2 of 3: checksum-mismatch, events.ndjson byte 238, 169 bytes, seqs 2-3
+      anomaly 1 of 2: checksum-mismatch, events.ndjson byte 238, 169 bytes, seqs 2-3
         meaning: a line whose bytes are not those that were written
         detail: the checksum of seq 2 does not match its bytes
         acknowledged data: lost: seqs 2-3
 
-      anomaly 3 of 3: torn-tail, events.ndjson byte 757, 35 bytes, seqs: not known
+      anomaly 2 of 2: torn-tail, events.ndjson byte 757, 35 bytes, seqs: not known
         meaning: bytes of an unfinished write at the end of a file
         detail: the bytes are not a JSON object
         acknowledged data: cannot tell: nothing outside the log vouches for it
@@ -154,7 +149,7 @@ describe("goldens", () => {
     writeFileSync(join(at, "events.ndjson"), identity + line(5));
     const { stdout } = await papyra(["persistence", "scan", "--path", at]);
     expect(stdout.replaceAll(at, "<store>")).toMatchInlineSnapshot(`
-      "3 anomalies (1 unexpected-file, 2 missing-segment); whether acknowledged records are concerned cannot be told: nothing vouches for them
+      "2 anomalies (1 unexpected-file, 1 missing-segment); whether acknowledged records are concerned cannot be told: nothing vouches for them
       path: <store>
       store: orders-7f3a91c2, lineage b1
 
@@ -165,17 +160,12 @@ describe("goldens", () => {
       dead_letters         0      0        0          0  -     -                0  not vouched
       snapshots            0      0        0          0  -     -                0  not vouched
 
-      anomaly 1 of 3: unexpected-file, notes.txt byte 0, 0 bytes, seqs: not known
+      anomaly 1 of 2: unexpected-file, notes.txt byte 0, 0 bytes, seqs: not known
         meaning: a file that no part of the store wrote
         detail: no part of the store wrote this; it is left alone
         acknowledged data: none lost
 
-      anomaly 2 of 3: missing-segment, papyra.json byte 0, 0 bytes, seqs: not known
-        meaning: a file of the log is missing
-        detail: the file is missing; it is made anew from the logs
-        acknowledged data: none lost
-
-      anomaly 3 of 3: missing-segment, events.00000000000000000004.ndjson byte 69, 0 bytes, seqs 1-3
+      anomaly 2 of 2: missing-segment, events.00000000000000000004.ndjson byte 69, 0 bytes, seqs 1-3
         meaning: a file of the log is missing
         detail: seq 1 to 3 are missing before seq 4
         acknowledged data: cannot tell: nothing outside the log vouches for it
