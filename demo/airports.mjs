@@ -22,7 +22,7 @@ export function movementsByAirport() {
 
 const empty = () => ({ departures: 0, landings: 0, delayMinutes: 0, worstDelay: 0, miles: 0, routes: {} });
 
-function withMovement(state, { date: _, delay, distance, other }) {
+function withMovement(state, { delay, distance, other }) {
   return {
     ...state,
     delayMinutes: state.delayMinutes + delay,

@@ -7,7 +7,7 @@ import { airport, movementsByAirport } from "./airports.mjs";
 const path = process.argv[2];
 const system = new ActorSystem({ store: fileStore({ path }) });
 await system.start();
-writeSync(1, `started ${system.startupReport?.verdict}\n`);
+writeSync(1, `started: ${String(system.startupReport?.verdict)}\n`);
 
 const say = [];
 /** One write for many lines keeps the pipe from being the bottleneck; nothing is said before it is acknowledged. */
@@ -22,7 +22,7 @@ await Promise.all(
     const done = await ref.ask("movements", {}, { timeoutMs: 60_000 });
     for (const { kind, ...flight } of movements.slice(done)) {
       const count = await ref.ask(kind, flight, { timeoutMs: 60_000 });
-      say.push(`ack ${code} ${count}\n`);
+      say.push(`ack ${code} ${String(count)}\n`);
     }
   }),
 );

@@ -62,7 +62,7 @@ export const MUTANTS = [
     file: "src/env/durable.ts",
     find: "    await fs.rename(temporary, path);\n",
     replace:
-      "    const whole = await readSmall(fs, temporary);\n    if ((await fs.stat(path)) === undefined) await fs.rename(temporary, path);\n    else {\n      await fs.remove(path);\n      const again = await fs.open(path, \"create\");\n      await writeAll(again, whole, 0);\n      await again.sync();\n      await again.close();\n      await fs.remove(temporary);\n    }\n",
+      '    const whole = await readSmall(fs, temporary);\n    if ((await fs.stat(path)) === undefined) await fs.rename(temporary, path);\n    else {\n      await fs.remove(path);\n      const again = await fs.open(path, "create");\n      await writeAll(again, whole, 0);\n      await again.sync();\n      await again.close();\n      await fs.remove(temporary);\n    }\n',
     tests: CRASH,
   },
   {
@@ -74,22 +74,22 @@ export const MUTANTS = [
   },
   {
     name: "what a killed process left is not synced on reopening",
-    file: "src/backends/files-claim.ts",
-    find: "    await file.sync();\n    this.#logs.set(log",
-    replace: "    this.#logs.set(log",
+    file: "src/backends/open-log.ts",
+    find: "    await file.sync();\n    return { file",
+    replace: "    return { file",
     tests: CRASH,
     filter: "left unsynced",
   },
   {
     name: "a failed write is forgotten and the next one is accepted",
-    file: "src/backends/store.ts",
+    file: "src/backends/store-writer.ts",
     find: "this.#failure = ensureError(error);",
     replace: "const ignored = ensureError(error);",
     tests: ["test/store-failure.test.ts"],
   },
   {
     name: "a failed sync is tried again on the same file",
-    file: "src/backends/files-claim.ts",
+    file: "src/backends/open-log.ts",
     find: "  await open.file.sync();\n  open.durable",
     replace: "  await open.file.sync().catch(() => open.file.sync());\n  open.durable",
     tests: CRASH,
@@ -98,9 +98,9 @@ export const MUTANTS = [
   {
     name: "the mark runs ahead of the data",
     file: "src/backends/files-claim.ts",
-    find: "      await settleAll(parts.map((part) => this.#appendOne(part)));",
+    find: "      await settleAll(parts.flatMap((part) => [this.#appendOne(part), this.#inPlace(part.log)]));",
     replace:
-      "      for (const part of parts) Object.assign(this.#open(part.log), { written: part.lastSeq, durable: part.lastSeq });\n      await this.#writeMark();\n      await settleAll(parts.map((part) => this.#appendOne(part)));",
+      "      for (const part of parts) Object.assign(this.#open(part.log), { written: part.lastSeq, durable: part.lastSeq });\n      await this.#writeMark();\n      await settleAll(parts.flatMap((part) => [this.#appendOne(part), this.#inPlace(part.log)]));",
     tests: CRASH,
   },
   {
@@ -121,7 +121,7 @@ export const MUTANTS = [
   {
     name: "recovery removes before it has kept the bytes",
     file: "src/ops/recover.ts",
-    find: '      if (this.#options.mode === "quarantine" && plan.removed.length > 0) await this.#keep(view, plan);\n',
+    find: '      if (this.#options.mode === "quarantine" && plan.removed.length > 0) await this.#keep(view, plan.removed);\n',
     replace: "",
     tests: ["test/damage.test.ts"],
   },
@@ -131,6 +131,27 @@ export const MUTANTS = [
     find: "  return crc32(identityLine as string);",
     replace: "  return identityLine.length * 0;",
     tests: ["test/damage.test.ts", "test/docs/format.test.ts"],
+  },
+  {
+    name: "the seals of segments are believed",
+    file: "src/backends/check.ts",
+    find: "const wrong = this.#seals.add(entry);",
+    replace: "const wrong = this.#seals.add(entry) as string | undefined;\n    if (wrong !== undefined) return true;",
+    tests: ["test/sealed.test.ts"],
+  },
+  {
+    name: "the hash that a seal states is not compared",
+    file: "src/ops/scan.ts",
+    find: "        hashSealed: true,\n",
+    replace: "",
+    tests: ["test/sealed.test.ts"],
+  },
+  {
+    name: "writing goes on behind a seal",
+    file: "src/backends/check.ts",
+    find: "if (this.#seals.sealed) clean = false;",
+    replace: "",
+    tests: ["test/sealed.test.ts"],
   },
   {
     name: "a lost line is not missed",

@@ -21,7 +21,15 @@ const results = [];
 async function plant(mutant) {
   const dir = mkdtempSync(join(tmpdir(), "papyra-mutant-"));
   try {
-    for (const name of ["src", "test", "docs", "package.json", "tsconfig.json", "tsconfig.check.json", "vitest.config.ts"]) {
+    for (const name of [
+      "src",
+      "test",
+      "docs",
+      "package.json",
+      "tsconfig.json",
+      "tsconfig.check.json",
+      "vitest.config.ts",
+    ]) {
       cpSync(join(root, name), join(dir, name), { recursive: true });
     }
     symlinkSync(join(root, "node_modules"), join(dir, "node_modules"));
@@ -29,7 +37,10 @@ async function plant(mutant) {
       const path = join(dir, edit.file);
       const source = readFileSync(path, "utf8");
       if (!source.includes(edit.find)) return { mutant, outcome: "does not apply" };
-      writeFileSync(path, edit.all ? source.replaceAll(edit.find, edit.replace) : source.replace(edit.find, () => edit.replace));
+      writeFileSync(
+        path,
+        edit.all ? source.replaceAll(edit.find, edit.replace) : source.replace(edit.find, () => edit.replace),
+      );
     }
     const code = await vitest(dir, mutant);
     return { mutant, outcome: code === 0 ? "SURVIVED" : "caught" };
@@ -39,10 +50,22 @@ async function plant(mutant) {
 }
 
 function vitest(dir, mutant) {
-  const args = [join(root, "node_modules/vitest/vitest.mjs"), "run", "--bail", "1", "--reporter", "dot", ...mutant.tests];
+  const args = [
+    join(root, "node_modules/vitest/vitest.mjs"),
+    "run",
+    "--bail",
+    "1",
+    "--reporter",
+    "dot",
+    ...mutant.tests,
+  ];
   if (mutant.filter !== undefined) args.push("-t", mutant.filter);
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, args, { cwd: dir, stdio: "ignore", env: { ...process.env, PAPYRA_SEEDS: "3" } });
+    const child = spawn(process.execPath, args, {
+      cwd: dir,
+      stdio: "ignore",
+      env: { ...process.env, PAPYRA_SEEDS: "3" },
+    });
     const timer = setTimeout(() => child.kill("SIGKILL"), 240_000);
     child.on("exit", (code) => {
       clearTimeout(timer);

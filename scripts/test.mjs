@@ -13,7 +13,14 @@ const args = process.argv.slice(2);
 
 const vitest = spawnSync(
   process.execPath,
-  [join(root, "node_modules/vitest/vitest.mjs"), "run", "--reporter=default", "--reporter=json", `--outputFile=${report}`, ...args],
+  [
+    join(root, "node_modules/vitest/vitest.mjs"),
+    "run",
+    "--reporter=default",
+    "--reporter=json",
+    `--outputFile=${report}`,
+    ...args,
+  ],
   { cwd: root, stdio: "inherit" },
 );
 let passed = 0;

@@ -21,11 +21,8 @@ export interface AwaitItFirst {
 }
 
 /** A decision to reply with an R. */
-export type Reply<R, All = R> = R extends PromiseLike<unknown>
-  ? 0 extends 1 & R
-    ? never
-    : AwaitItFirst
-  : Decision<All>;
+export type Reply<R, All = R> =
+  R extends PromiseLike<unknown> ? (0 extends 1 & R ? never : AwaitItFirst) : Decision<All>;
 
 /** The events of an actor: for each, the parameters that its handler declares behind the state, one or none. */
 export interface EventParameters {
@@ -190,4 +187,3 @@ export interface PersistentRef<H> {
   /** Lets the actor finish the command in hand and stops it, if it is running. */
   stop(options?: StopOptions): Promise<void>;
 }
-

@@ -29,7 +29,7 @@ class Settled extends Given {
   static readonly #cameFrozen = new WeakSet<object>();
 
   static has(value: object): boolean {
-    return #settled in value || Settled.#cameFrozen.has(value);
+    return (#settled in value && value.#settled) || Settled.#cameFrozen.has(value);
   }
 
   static add(value: object): void {

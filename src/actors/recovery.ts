@@ -54,7 +54,7 @@ export async function recoverActor(
 function reportAccepted(fold: FoldState, persistenceId: string, report: (error: PapyraError) => void): void {
   const revisions = fold.acceptedRevisions;
   if (revisions === 0) return;
-  const what = `${persistenceId} goes on without ${revisions} lost events, as its \`historyGaps\` accepts`;
+  const what = `${persistenceId} goes on without ${revisions} lost event(s), as its \`historyGaps\` accepts`;
   report(new PapyraError("HISTORY_DAMAGED", what, { details: { persistenceId, revisions } }));
 }
 

@@ -95,6 +95,7 @@ class LogCheck {
       hash?.begin(head.subarray(0, judged.from));
       hash?.end(judged.from);
       this.#seals.startSegment(hash);
+      if (!judged.clean) this.#seals.noteDamage();
       for await (const entry of this.#entries(segment, judged.from, judged.seed, hash)) {
         if (entry.type === "run") firstSeq ??= entry.firstSeq;
         if (entry.type === "gap") firstSeq ??= entry.record.seq;

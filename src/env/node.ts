@@ -42,7 +42,7 @@ let tryLockLoaded: Promise<TryLock> | undefined;
 async function loadTryLock(): Promise<TryLock> {
   try {
     const { default: native } = await import("fs-native-extensions");
-    return native.tryLock;
+    return (fd, options) => native.tryLock(fd, options);
   } catch (cause) {
     throw new PapyraError("LOCK_UNAVAILABLE", "the kernel lock (package fs-native-extensions) does not load here", {
       cause,

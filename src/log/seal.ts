@@ -6,6 +6,8 @@ import type { Control, Entry } from "./lines.ts";
 import { firstLine, lastLine } from "./run-ends.ts";
 import type { SegmentHash } from "./segment-hash.ts";
 
+const NOTHING = Buffer.alloc(0);
+
 export interface Seal {
   readonly kind: "seal";
   readonly records: number;
@@ -40,7 +42,8 @@ export function sealDigest(line: string | Uint8Array): string {
 
 /**
  * Checks the seals of one log against what stands before them. Fed with every entry, segment by segment; where it gets the
- * hash of a segment, it checks that, too.
+ * hash of a segment, it checks that, too. In a segment with damage, of which it is said already, that its bytes are not
+ * those of the seal is no news.
  */
 export class SealChain {
   /** The digests that may name the segment before; undefined before the first, whose predecessor may be gone. */
@@ -49,6 +52,7 @@ export class SealChain {
   #hash: SegmentHash | undefined;
   #sealed = false;
   #saidBehind = false;
+  #damaged = false;
   #records = 0;
   #first: Buffer | undefined;
   #last: Buffer | undefined;
@@ -59,6 +63,7 @@ export class SealChain {
     this.#hash = hash;
     this.#sealed = false;
     this.#saidBehind = false;
+    this.#damaged = false;
     this.#records = 0;
     this.#first = undefined;
     this.#last = undefined;
@@ -74,6 +79,11 @@ export class SealChain {
     return this.#sealed;
   }
 
+  /** The segment has damage that no entry tells of: that of its identity line. */
+  noteDamage(): void {
+    this.#damaged = true;
+  }
+
   /** What is wrong with a seal, or undefined; about a seal and about what is behind it at most once a segment. */
   add(entry: Entry): string | undefined {
     if (this.#sealed) return this.#behind(entry);
@@ -83,7 +93,10 @@ export class SealChain {
       this.#last = Buffer.from(lastLine(entry.bytes));
     }
     const seal = entry.type === "control" ? asSeal(entry.fields) : undefined;
-    if (seal === undefined || entry.type !== "control") return undefined;
+    if (seal === undefined || entry.type !== "control") {
+      if (entry.type === "damage" || entry.unterminated) this.#damaged = true;
+      return undefined;
+    }
     this.#sealed = true;
     const replaced: unknown = seal.replaces;
     this.#own = [sealDigest(terminated(entry)), ...(Array.isArray(replaced) ? (replaced as string[]) : [])];
@@ -98,27 +111,32 @@ export class SealChain {
   }
 
   #differences(seal: Partial<Seal>, offset: number): string[] {
-    const first = this.#first === undefined ? undefined : parseObject(this.#first);
-    const last = this.#last === undefined ? undefined : parseObject(this.#last);
-    const wrong: string[] = [];
-    const compare = (name: keyof Seal, found: unknown): void => {
-      if (found !== undefined && seal[name] !== found)
-        wrong.push(`it says ${name} ${JSON.stringify(seal[name])}, and there is ${JSON.stringify(found)}`);
-    };
-    compare("bytes", offset);
-    compare("records", this.#records);
-    compare("first_seq", first?.seq ?? 0);
-    compare("last_seq", last?.seq ?? 0);
-    compare("first_timestamp", first?.timestamp);
-    compare("last_timestamp", last?.timestamp);
-    compare("sha256", this.#hash?.before(offset));
-    if (this.#before !== undefined && !this.#follows(seal.previous, this.#before))
-      wrong.push("it does not follow the seal of the segment before");
+    const wrong = this.#damaged ? [] : this.#contradictions(seal, offset);
+    const { previous } = seal;
+    const before = this.#before;
+    const follows = previous === null ? before?.length === 0 : before?.includes(previous as string);
+    if (before !== undefined && !follows) wrong.push("it does not follow the seal of the segment before");
     return wrong;
   }
 
-  #follows(previous: unknown, before: readonly string[]): boolean {
-    return previous === null ? before.length === 0 : before.includes(previous as string);
+  #contradictions(seal: Partial<Seal>, offset: number): string[] {
+    const first = parseObject(this.#first ?? NOTHING);
+    const last = parseObject(this.#last ?? NOTHING);
+    const found: Partial<Record<keyof Seal, unknown>> = {
+      bytes: offset,
+      records: this.#records,
+      first_seq: first?.seq ?? 0,
+      last_seq: last?.seq ?? 0,
+      first_timestamp: first?.timestamp ?? 0,
+      last_timestamp: last?.timestamp ?? 0,
+      ...(this.#hash === undefined ? {} : { sha256: this.#hash.before(offset) }),
+    };
+    return Object.entries(found)
+      .filter(([name, value]) => seal[name as keyof Seal] !== value)
+      .map(
+        ([name, value]) =>
+          `it says ${name} ${JSON.stringify(seal[name as keyof Seal])}, and it is ${JSON.stringify(value)}`,
+      );
   }
 }
 

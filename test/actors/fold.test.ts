@@ -88,6 +88,8 @@ describe("the fold", () => {
       details: { persistenceId: PID, eventType: event_type, seq: 8, file: "journal.ndjson", offset: 77 },
     });
     expect((error as { hint: string }).hint).toMatch(/papyra inspect journal/);
+    if (version > 3)
+      expect((error as { hint: string }).hint).toMatch(/^deploy a definition of \w+ with version 4 or newer/);
     expect(state).toEqual({ total: 0, log: [] });
   });
 
@@ -193,6 +195,16 @@ describe("plain data", () => {
     settle(value, "value");
     expect(() => value.a.b.push({ c: 2 })).toThrow(TypeError);
     expect(() => ((value.a.b[0] as { c: number }).c = 2)).toThrow(TypeError);
+  });
+
+  test("is settled once: a value that came frozen stays as it is, and what is new in it is found", () => {
+    const items: number[] = [];
+    const shallow = settle(Object.freeze({ items }), "state");
+    expect(() => items.push(1)).toThrow(TypeError);
+    const next = settle({ shallow, more: Object.freeze({ list: [1] }) }, "state");
+    expect(() => next.more.list.push(2)).toThrow(TypeError);
+    expect(settle(next, "state")).toBe(next);
+    expect(() => settle(Object.freeze({ at: Object.freeze({ on: new Date(0) }) }), "state")).toThrow("state.at.on is");
   });
 
   test.each([

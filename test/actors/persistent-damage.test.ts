@@ -76,6 +76,13 @@ describe("a damaged journal", () => {
     for (const expected of [1 + 2 + 4 + 100, 1 + 2 + 4 + 200]) {
       const system = await started(store);
       expect(await system.get(accepting, "a").ask("put", { key: "a", value: 100 })).toBe(expected);
+      expect(system.metrics().revisionsAccepted).toBe(1);
+      expect(system.problems).toEqual([
+        expect.objectContaining({
+          code: "HISTORY_DAMAGED",
+          message: "ledger/a goes on without 1 lost event(s), as its `historyGaps` accepts",
+        }),
+      ]);
       await system.stop();
     }
     expect((await stored(store, "journal")).filter((each) => each.persistence_id === "ledger/a").at(-1)).toMatchObject({

@@ -94,7 +94,8 @@ describe("when something fails", () => {
           ctx.persist("added").reply((): number => {
             throw new Error("no reply");
           }),
-        promising: (_state, _, ctx) => ctx.persist("added").reply(() => Promise.reject(new Error("nobody waits")) as never),
+        promising: (_state, _, ctx) =>
+          ctx.persist("added").reply(() => Promise.reject(new Error("nobody waits")) as never),
         promised: (_state, _, ctx) => ctx.reply(Promise.reject(new Error("nobody waits")) as never),
         forgetful: (_state, _, ctx) => {
           ctx.persist("added");

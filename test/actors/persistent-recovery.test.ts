@@ -137,16 +137,15 @@ describe("a write whose outcome is unknown", () => {
       },
       claim: async (purpose) => {
         const claim = await store.claim(purpose);
-        return {
-          ...claim,
-          append: async (parts) => {
-            const fails = parts.some((part) => part.log === "journal") && when();
-            if (fails && !after) throw new Error("the disk is gone");
-            const placed = await claim.append(parts);
-            if (fails) throw new Error("the disk is gone");
-            return placed;
-          },
+        const write = claim.append.bind(claim);
+        const append: typeof write = async (parts) => {
+          const fails = parts.some((part) => part.log === "journal") && when();
+          if (fails && !after) throw new Error("the disk is gone");
+          const placed = await write(parts);
+          if (fails) throw new Error("the disk is gone");
+          return placed;
         };
+        return Object.assign(claim, { append });
       },
     };
   }

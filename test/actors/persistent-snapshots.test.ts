@@ -131,26 +131,52 @@ describe("snapshots", () => {
   });
 });
 
-test("a snapshot that cannot be made is tried again, and stops nobody", async () => {
-  const store = memoryStore();
-  const frozen = persistentActor(
+test("a snapshot that cannot be made is tried again later and later, told once, and stops nobody", async () => {
+  const store = memoryStore({ lineBytesMax: 1024 });
+  const big = persistentActor(
     {
-      type: "frozen",
-      initial: () => ({ parts: { at: 0 as unknown } }),
-      // What comes frozen is taken at its word, until somebody needs to store it.
-      events: { set: (_state, e: { at: number }) => ({ parts: Object.freeze({ at: e.at < 3 ? new Date(0) : e.at }) }) },
-      snapshotEvery: 1,
+      type: "big",
+      initial: () => ({ text: "" }),
+      events: { grown: (state, e: { by: string }) => ({ text: e.by === "" ? "" : state.text + e.by }) },
+      snapshotEvery: 2,
     },
-    { set: (_state, c: { at: number }, ctx) => ctx.persist("set", c).reply((after) => after.parts.at) },
+    { grow: (_state, c: { by: string }, ctx) => ctx.persist("grown", c).noReply() },
   );
   const system = await started(store);
-  for (const at of [1, 2, 3, 4]) {
-    await system.get(frozen, "x").ask("set", { at });
-    await system.get(frozen, "x").stop(); // waits for the snapshot
+  const failed: number[] = [];
+  for (let revision = 1; revision <= 40; revision++) {
+    const before = system.metrics().snapshotsFailed;
+    await system.get(big, "x").ask("grow", { by: revision === 40 ? "" : "x".repeat(600) });
+    await new Promise((resolve) => setImmediate(resolve));
+    if (system.metrics().snapshotsFailed > before) failed.push(revision);
+  }
+  // Tried after 2 events, then after 2, 4, 8, 16 more.
+  expect(failed).toEqual([2, 4, 8, 16, 32]);
+  expect(system.metrics()).toMatchObject({ problems: 5, snapshotsTaken: 0 });
+  expect(system.problems).toEqual([
+    expect.objectContaining({
+      code: "RECORD_TOO_LARGE",
+      message: expect.stringContaining("no snapshot of big/x: "),
+      details: { persistenceId: "big/x" },
+    }),
+  ]);
+  await system.get(big, "x").stop();
+  // A new incarnation begins anew; one that works ends the waiting.
+  for (let n = 1; n <= 4; n++) {
+    await system.get(big, "x").ask("grow", { by: "" });
+    await system.get(big, "x").stop();
   }
   await system.stop();
-  expect((await stored(store, "snapshots")).map((record) => record.revision)).toEqual([3, 4]);
-  expect(system.problems.map((error) => error.message)).toEqual([
-    "no snapshot of frozen/x: state.parts.at is an instance of Date, which JSON cannot hold unchanged",
-  ]);
+  expect((await stored(store, "snapshots")).map((record) => record.revision)).toEqual([41, 43]);
+});
+
+test("an initial state that is frozen only at the top is nobody's to change", async () => {
+  const shared = Object.freeze({ items: [] as number[] });
+  const sneaky = persistentActor(
+    { type: "sneaky", initial: () => shared, events: {} },
+    { push: (state, c: { item: number }, ctx) => ctx.reply(state.items.push(c.item)) },
+  );
+  const system = await started(memoryStore());
+  await expect(system.get(sneaky, "a").ask("push", { item: 1 })).rejects.toMatchObject({ code: "ACTOR_FAILED" });
+  expect(shared.items).toEqual([]);
 });

@@ -1,6 +1,11 @@
 // What the compiler must infer and refuse. Checked by tsc: an expected error that does not come is an error.
 import { expect, expectTypeOf, test } from "vitest";
-import { persistentActor, type PersistentRef } from "../../src/actors/persistent.ts";
+import {
+  type PersistentActor,
+  persistentActor,
+  type PersistentRef,
+  type ReplyOf,
+} from "../../src/actors/persistent.ts";
 import { ActorSystem } from "../../src/actors/system.ts";
 import { memoryStore } from "../../src/index.ts";
 
@@ -117,6 +122,86 @@ test("wrong decisions do not compile", () => {
       after: (_state, _, ctx) => ctx.persist("reset").reply((after) => after.m),
     });
   expect(wrong).toBeTypeOf("function");
+});
+
+/** Of the type that turns the checks off, as what comes from untyped code. */
+type Anything = ReturnType<typeof JSON.parse>;
+
+test("a reply is no promise", () => {
+  const options = { type: "x", initial: () => ({ n: 0 }), events: { reset: () => ({ n: 0 }) } };
+  const wrong = (promise: Promise<number>, maybe: number | Promise<number>, thenable: PromiseLike<number>) =>
+    persistentActor(options, {
+      // @ts-expect-error await it
+      promise: (_state, _, ctx) => ctx.reply(promise),
+      // @ts-expect-error await it
+      maybe: (_state, _, ctx) => ctx.reply(maybe),
+      // @ts-expect-error await it
+      thenable: (_state, _, ctx) => ctx.reply(thenable),
+      // @ts-expect-error the reply is made before anything is stored
+      after: (_state, _, ctx) => ctx.persist("reset").reply(async (after) => after.n),
+    });
+  const right = (promise: Promise<number>, anything: Anything, nothing: unknown) =>
+    persistentActor(options, {
+      awaited: async (_state, _, ctx) => ctx.reply(await promise),
+      anything: (_state, _, ctx) => ctx.reply(anything),
+      nothing: (_state, _, ctx) => ctx.reply(nothing),
+      either: (state, _, ctx) => ctx.reply(state.n > 0),
+    });
+  type Handlers = ReturnType<typeof right> extends PersistentActor<never, infer H> ? H : never;
+  expectTypeOf<ReplyOf<Handlers["either"]>>().toEqualTypeOf<boolean>();
+  expectTypeOf<ReplyOf<Handlers["awaited"]>>().toEqualTypeOf<number>();
+  expectTypeOf<ReplyOf<Handlers["nothing"]>>().toBeUnknown();
+  expect([wrong, right]).toHaveLength(2);
+});
+
+test("events take what their handlers declare, also in generic code, and of any or unknown type", () => {
+  function crud<T extends { readonly id: string }>(type: string) {
+    return persistentActor(
+      {
+        type,
+        initial: () => ({ items: [] as readonly T[] }),
+        events: {
+          added: (state, e: T) => ({ items: [...state.items, e] }),
+          emptied: () => ({ items: [] }),
+        },
+      },
+      {
+        add: (_state, c: T, ctx) => ctx.persist("added", c).reply((after) => after.items.length),
+        replace: (_state, c: T, ctx) =>
+          ctx
+            .persist("emptied")
+            .and("added", c)
+            .reply(() => c),
+        addAll: (_state, c: { items: T[] }, ctx) =>
+          ctx.persistAll(c.items.map((item) => ["added", item] as const)).noReply(),
+        first: (state, _, ctx) => ctx.reply(state.items[0]),
+        echo: (_state, c: T, ctx) => ctx.reply(c),
+      },
+    );
+  }
+  const loose = () =>
+    persistentActor(
+      {
+        type: "loose",
+        initial: () => ({ n: 0 }),
+        events: {
+          any: (state, e: Anything) => ({ n: state.n + Number(e) }),
+          unknown: (state, e: unknown) => ({ n: state.n + Number(e) }),
+          none: (state) => state,
+        },
+      },
+      {
+        any: (_state, _, ctx) => ctx.persist("any", 1).and("unknown", "2").and("none").noReply(),
+        // @ts-expect-error the payload is missing
+        missing: (_state, _, ctx) => ctx.persist("unknown").noReply(),
+        // @ts-expect-error this event has no payload
+        superfluous: (_state, _, ctx) => ctx.persist("none", 1).noReply(),
+      },
+    );
+  const ask = (ref: PersistentRef<Crud>) => ref.ask("first");
+  type Crud = ReturnType<typeof crud<{ id: string; n: number }>> extends PersistentActor<never, infer H> ? H : never;
+  expectTypeOf<Awaited<ReturnType<typeof ask>>>().toEqualTypeOf<{ id: string; n: number } | undefined>();
+  expect([crud("x"), loose, ask]).toHaveLength(3);
 });
 
 test("wrong events do not compile", () => {

@@ -178,7 +178,7 @@ describe("the Python reader", () => {
       [[], 1],
       [["00", digest], 0],
     ] as const) {
-      const files = [resealed(first, { first_timestamp: 1, replaces }), second, third];
+      const files = [resealed(first, { replaces }), second, third];
       expect(checkLog(files)).toMatchObject({ status });
       expect(isClean(files)).toBe(status === 0);
     }
@@ -194,6 +194,8 @@ describe("the Python reader", () => {
     ["a seal that names another", () => LOG.with(1, resealed(LOG[1] as Buffer, { previous: "00" }))],
     ["too few records", () => [resealed(LOG[0] as Buffer, { records: 4 })]],
     ["another first seq", () => [resealed(LOG[0] as Buffer, { first_seq: 2 })]],
+    ["another first time", () => [resealed(LOG[0] as Buffer, { first_timestamp: 1 })]],
+    ["another last time", () => [resealed(LOG[0] as Buffer, { last_timestamp: 1 })]],
     ["another last seq", () => [resealed(LOG[0] as Buffer, { last_seq: 6 })]],
   ])("finds %s, though every line verifies", (_, build) => {
     const files = build();
