@@ -80,7 +80,12 @@ describe("goldens", () => {
   });
 
   test("its recovery", async () => {
-    expect(await said("recovered", damaged, "persistence", "recover")).toMatchInlineSnapshot(`
+    // The gap record holds the time of the run, whose text is shorter in one of ten cases.
+    const text = await said("recovered", damaged, "persistence", "recover");
+    const [, after, inserted] = /= (\d{3}) after \+ 204 removed - (\d{3}) inserted/.exec(text) ?? [];
+    expect(Number(after) + 204 - Number(inserted)).toBe(792);
+    const timeless = text.replaceAll(String(after), "NNN").replaceAll(String(inserted), "MMM");
+    expect(timeless).toMatchInlineSnapshot(`
       "recovered: 204 bytes removed, 1 gap record written; now healthy: 4 records, every seq accounted for; nothing outside the logs vouches for their ends (as in any copy)
       path: <store>/events.ndjson
       store: orders-7f3a91c2, lineage b1
@@ -89,10 +94,10 @@ describe("goldens", () => {
       removed: events.ndjson byte 238, 169 bytes, checksum-mismatch, seqs 2-3
       removed: events.ndjson byte 757, 35 bytes, torn-tail
       gap record: events seqs 2-3 accounted for as lost
-      bytes: 792 before = 726 after + 204 removed - 138 inserted
+      bytes: 792 before = NNN after + 204 removed - MMM inserted
 
       LOG     SEGMENTS  BYTES  RECORDS  UNCHECKED  SEQS  ACCOUNTED  MISSING  END
-      events         1    726        4          0  1-6   2 lost           0  not vouched
+      events         1    NNN        4          0  1-6   2 lost           0  not vouched
 
       Next: papyra persistence startup-check --path <store>
       "
