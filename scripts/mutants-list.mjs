@@ -22,6 +22,7 @@ export const MUTANTS = [
     // The claim syncs the directory once more for other reasons; only without any of these calls is a name at risk.
     name: "no sync of the directory after a rename",
     edits: [
+      { file: "src/backends/mark-file.ts", find: "      await fs.syncDir(path);\n", replace: "" },
       { file: "src/env/durable.ts", find: "  await fs.syncDir(dirname(path));\n}", replace: "}" },
       { file: "src/backends/files-claim.ts", find: "    await fs.syncDir(this.#path);\n", replace: "", all: true },
     ],

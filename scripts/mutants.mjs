@@ -57,6 +57,8 @@ function vitest(dir, mutant) {
     "1",
     "--reporter",
     "dot",
+    "--testTimeout",
+    "40000",
     ...mutant.tests,
   ];
   if (mutant.filter !== undefined) args.push("-t", mutant.filter);
