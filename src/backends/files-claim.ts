@@ -138,8 +138,8 @@ class FilesClaim implements Claim {
   }
 
   /**
-   * Bytes that stay are copied as they are; the result replaces the segment atomically (env/durable.ts). The mark is made
-   * anew by `vouch` afterwards; until then it speaks for the same seqs, which a repair never lowers.
+   * Bytes that stay are copied as they are; the result replaces the segment atomically (env/durable.ts). The mark
+   * goes on speaking for the same seqs, which a repair never lowers; recovery renews it where it was exact before.
    */
   async rewrite(segment: string, splices: readonly Splice[]): Promise<void> {
     this.#assertUsable();
