@@ -31,6 +31,7 @@ export interface DamageCase {
   readonly gone: readonly number[];
 }
 
+/** Byte 40 of these lines is a digit of the whole seconds, however long the fraction is: what is flipped there still parses. */
 function flipped(line: Buffer, at: number): Buffer {
   const copy = Buffer.from(line);
   copy[at]! ^= 1;
@@ -45,7 +46,7 @@ const one = (seq: number): SeqRange => ({ from: seq, to: seq });
 export const DAMAGES: readonly DamageCase[] = [
   {
     what: "a flipped bit",
-    damage: (lines) => instead(lines, 3, flipped(lines[3]!, 60)),
+    damage: (lines) => instead(lines, 3, flipped(lines[3]!, 40)),
     kind: "checksum-mismatch",
     behind: [0, 1, 2],
     seqs: one(3),
