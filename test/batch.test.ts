@@ -13,6 +13,7 @@ const stateAt = (seq: number): LogState => ({
   acknowledged: seq,
   timestampMs: 5,
   seed: SEED,
+  segment: { firstSeq: undefined, firstMs: undefined, bytes: 0, previousSeal: null },
   missing: [],
   absent: [],
 });
@@ -60,12 +61,13 @@ test("the bytes of a batch are the lines of the codec, log by log", () => {
   expect(journal).toBe(lineOf(999, 123_456_789_012, 1_767_225_600_002, "j"));
 
   batch.acknowledge([
-    { segment: "events.ndjson", offset: 5000 },
-    { segment: "journal.ndjson", offset: 70 },
+    { segment: "events.ndjson", id: "1", offset: 5000 },
+    { segment: "journal.ndjson", id: "2", offset: 70 },
   ]);
   const offsets = lines.map((_line, i) => 5000 + Buffer.byteLength(lines.slice(0, i).join("")));
   const at = (i: number) => ({
     segment: "events.ndjson",
+    id: "1",
     offset: offsets[i],
     length: Buffer.byteLength(lines[i] as string) - 1,
   });
@@ -77,7 +79,7 @@ test("the bytes of a batch are the lines of the codec, log by log", () => {
   ]);
   expect(results.map((appended) => appended.at)).toEqual([
     [at(0)],
-    [{ segment: "journal.ndjson", offset: 70, length: Buffer.byteLength(journal as string) - 1 }],
+    [{ segment: "journal.ndjson", id: "2", offset: 70, length: Buffer.byteLength(journal as string) - 1 }],
     [at(1), at(2)],
     [at(3)],
   ]);
@@ -95,7 +97,7 @@ test("the places of an earlier batch stay right when its buffer is used again", 
     const batch = new Batch(logs, buffers);
     batch.add("events", encode(payload), 1, caller);
     batch.close(() => 0);
-    batch.acknowledge([{ segment: "events.ndjson", offset }]);
+    batch.acknowledge([{ segment: "events.ndjson", id: "1", offset }]);
   }
   expect(results.map(({ at }) => at[0]?.offset)).toEqual([100, 900]);
   expect(results.map(({ lastSeq }) => lastSeq)).toEqual([1, 2]);

@@ -1,5 +1,6 @@
 // The one pass over a log that makes an index of it. Damage does not stop it: whose records are missing is judged actor by
 // actor. Lines are verified, and read only as far as their ids: payloads are the most of a log and nobody asks for them yet.
+import type { Segment } from "../backends/backend.ts";
 import { checkLog } from "../backends/check.ts";
 import type { Location } from "../backends/locate.ts";
 import type { Store } from "../backends/store.ts";
@@ -28,7 +29,7 @@ export async function buildIndex(store: Store, log: "journal" | "snapshots"): Pr
     findingsMax: 1,
     onEntry: (entry, segment) => {
       if (entry.type === "gap") pass.gap(entry.record);
-      else if (entry.type === "run") pass.lines(entry, segment.name);
+      else if (entry.type === "run") pass.lines(entry, segment);
     },
   });
   return { index: pass.index, absences: pass.absences(), lastSeq };
@@ -50,10 +51,10 @@ class IndexPass {
     if (this.#see(record.seq)) this.#gaps.push(record);
   }
 
-  lines(run: { readonly offset: number; readonly bytes: Buffer }, segment: string): void {
+  lines(run: { readonly offset: number; readonly bytes: Buffer }, { name: segment, id }: Segment): void {
     let { offset } = run;
     for (const line of linesOf(run)) {
-      const at = { segment, offset, length: line.length };
+      const at = { segment, id, offset, length: line.length };
       offset += line.length + 1;
       const record = headOf(line, at);
       if (record === undefined) this.#see((decodeRecord(line) as { seq: number }).seq);

@@ -44,7 +44,7 @@ export class RecordIndex {
   readonly #columns = new Columns();
   #rows = 0;
   readonly #newest = new Map<string, number>();
-  readonly #segments: string[] = [];
+  readonly #segments: Pick<Location, "segment" | "id">[] = [];
   readonly #segmentIds = new Map<string, number>();
   /** Whether a record stands behind a later one: then rows are not in the order of seqs. */
   #disordered = false;
@@ -68,7 +68,7 @@ export class RecordIndex {
     columns.journalSeq[row] = journalSeq;
     columns.offset[row] = at.offset;
     columns.length[row] = at.length;
-    columns.segment[row] = this.#segmentId(at.segment);
+    columns.segment[row] = this.#segmentId(at);
     const newest = this.#newest.get(persistenceId);
     columns.previous[row] = newest ?? -1;
     // A part of a string keeps the whole string in memory: an id that stays is copied.
@@ -87,7 +87,7 @@ export class RecordIndex {
         break;
       }
       const at = {
-        segment: this.#segments[segment[row] as number] as string,
+        ...(this.#segments[segment[row] as number] as Pick<Location, "segment" | "id">),
         offset: offset[row] as number,
         length: length[row] as number,
       };
@@ -102,12 +102,12 @@ export class RecordIndex {
     return this.#disordered ? found.sort((a, b) => a.seq - b.seq) : found.reverse();
   }
 
-  #segmentId(name: string): number {
-    let id = this.#segmentIds.get(name);
-    if (id === undefined) {
-      id = this.#segments.push(name) - 1;
-      this.#segmentIds.set(name, id);
+  #segmentId({ segment, id }: Location): number {
+    let number = this.#segmentIds.get(id);
+    if (number === undefined) {
+      number = this.#segments.push({ segment, id }) - 1;
+      this.#segmentIds.set(id, number);
     }
-    return id;
+    return number;
   }
 }

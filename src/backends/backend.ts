@@ -38,6 +38,8 @@ export interface Segment {
   readonly active: boolean;
   /** What its name says of the first seq in it. */
   readonly firstSeq: number | undefined;
+  /** Stays the same when the segment is closed and gets another name. */
+  readonly id: string;
 }
 
 /** Something that is wrong with the store apart from its lines. */
@@ -68,12 +70,15 @@ export interface StoreView {
 export interface AppendPart {
   readonly log: LogName;
   readonly bytes: Uint8Array;
+  readonly firstSeq: number;
   readonly lastSeq: number;
 }
 
 /** Where a part was put. */
 export interface AppendedAt {
   readonly segment: string;
+  /** Of the segment: its name may change. */
+  readonly id: string;
   readonly offset: number;
 }
 
@@ -121,8 +126,12 @@ export interface Backend {
   readonly env: Env;
   /** Rejects with STORE_NOT_FOUND when nothing is there. */
   view(): Promise<StoreView>;
-  /** Bytes `[from, to)` of a segment, in chunks that are valid until the next is asked for. */
-  read(segment: string, from: number, to: number): AsyncIterable<Uint8Array>;
+  /**
+   * Bytes `[from, to)` of a segment, in chunks that are valid until the next is asked for. With the `id` that a view or an
+   * append told, it is that very segment, also when it was closed meanwhile and another one has its name. Rejects with
+   * STORE_NOT_FOUND when it is gone.
+   */
+  read(segment: string, from: number, to: number, id?: string): AsyncIterable<Uint8Array>;
   /** Keeps bytes that recovery takes out, with their reasons, durably, before anything is removed. */
   quarantine(directory: string, files: ReadonlyMap<string, AsyncIterable<Uint8Array>>): Promise<void>;
   /** Becomes the one writer. Rejects with STORE_LOCKED, naming the holder. */

@@ -9,6 +9,16 @@ import { type EncodedRecords, ENVELOPE_BYTES } from "./encoded-records.ts";
 import type { Location } from "./locate.ts";
 import type { Appended } from "./store.ts";
 
+/** The segment of a log that is appended to. */
+export interface ActiveSegment {
+  /** Of its first record; undefined while it has none. */
+  firstSeq: number | undefined;
+  firstMs: number | undefined;
+  bytes: number;
+  /** The digest of the seal of the segment before, or null when that has none. */
+  readonly previousSeal: string | null;
+}
+
 /** Where one log of an open store stands. */
 export interface LogState {
   /** The last seq that was given to a record. */
@@ -17,6 +27,7 @@ export interface LogState {
   acknowledged: number;
   timestampMs: number;
   readonly seed: number;
+  segment: ActiveSegment;
   readonly missing: readonly SeqRange[];
   /** Seqs that were not there when the store was opened, accounted for or not. */
   readonly absent: readonly SeqRange[];
@@ -70,7 +81,7 @@ class PartLines {
   #stamp = NOTHING;
   #stampKind = "";
   #stampMs = Number.NaN;
-  #placed: AppendedAt = { segment: "", offset: 0 };
+  #placed: AppendedAt = { segment: "", id: "", offset: 0 };
   /** The last seq in it; the log may be further on already. */
   #lastSeq = 0;
 
@@ -117,7 +128,8 @@ class PartLines {
     this.#start = ENVELOPE_BYTES - head.length;
     putAscii(this.#bytes, this.#start, head);
     putLineEnd(this.#bytes, this.#view, this.#start, end, this.state.seed);
-    return { log: this.log, bytes: this.#bytes.subarray(this.#start, this.#end), lastSeq: this.#lastSeq };
+    const bytes = this.#bytes.subarray(this.#start, this.#end);
+    return { log: this.log, bytes, firstSeq: seq, lastSeq: this.#lastSeq };
   }
 
   /** The lines were put there; their bytes are no longer needed. Returns the buffer. */
@@ -131,8 +143,8 @@ class PartLines {
 
   locate(line: number): Location {
     const start = line === 0 ? this.#start : (this.#ends[line - 1] as number);
-    const { segment, offset } = this.#placed;
-    return { segment, offset: offset + start - this.#start, length: (this.#ends[line] as number) - start - 1 };
+    const { segment, id, offset } = this.#placed;
+    return { segment, id, offset: offset + start - this.#start, length: (this.#ends[line] as number) - start - 1 };
   }
 
   #stampFor(kind: string, timestampMs: number): Buffer {

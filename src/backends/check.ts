@@ -38,7 +38,20 @@ export interface CheckedLog {
   /** Whether the log has checksums at all. */
   readonly checked: boolean;
   /** The end of the active segment, for who wants to go on writing; undefined when there is no active segment. */
-  readonly tail: { readonly bytes: number; readonly clean: boolean; readonly firstSeq: number | undefined } | undefined;
+  readonly tail: LogTail | undefined;
+}
+
+/** The active segment as it was found. */
+export interface LogTail {
+  readonly bytes: number;
+  /** Ends in a whole verified line, and not in a seal. */
+  readonly clean: boolean;
+  readonly firstSeq: number | undefined;
+  /** When its first record was written; undefined while it has none. */
+  readonly firstMs: number | undefined;
+  /** The digest of its own seal, and of that of the segment before. */
+  readonly seal: string | null;
+  readonly previousSeal: string | null;
 }
 
 /** The identity that the lines of a log are checked with. */
@@ -70,6 +83,7 @@ class LogCheck {
   #first: Buffer | undefined;
   #last: Buffer | undefined;
   #bytes = 0;
+  #previous: Segment | undefined;
   #checked = true;
   #tail: CheckedLog["tail"];
 
@@ -89,6 +103,7 @@ class LogCheck {
     const judged = this.#judge(head, segment);
     let { clean } = judged;
     let firstSeq: number | undefined;
+    let firstMs: number | undefined;
     if (judged.from === undefined) this.#seals.skipSegment();
     else {
       const hash = this.#options.hashSealed === true && !segment.active ? new SegmentHash() : undefined;
@@ -99,12 +114,25 @@ class LogCheck {
       for await (const entry of this.#entries(segment, judged.from, judged.seed, hash)) {
         if (entry.type === "run") firstSeq ??= entry.firstSeq;
         if (entry.type === "gap") firstSeq ??= entry.record.seq;
+        if (entry.type === "run" || entry.type === "gap") firstMs ??= timeOf(firstLine(entry.bytes));
         clean = this.#take(entry, segment) && clean;
       }
+      this.#reportUnsealed();
       if (this.#seals.sealed) clean = false; // nothing stands behind a seal: writing goes on in a new segment
     }
     this.#ledger.endSegment(segment.bytes);
-    if (segment.active) this.#tail = { bytes: segment.bytes, clean, firstSeq };
+    this.#previous = segment;
+    if (segment.active) {
+      const { digest: seal, previousDigest: previousSeal } = this.#seals;
+      this.#tail = { bytes: segment.bytes, clean, firstSeq, firstMs, seal, previousSeal };
+    }
+  }
+
+  #reportUnsealed(): void {
+    if (!this.#seals.previousUnsealed || this.#previous === undefined) return;
+    const { name: file, bytes: offset } = this.#previous;
+    const detail = "the segment is closed, and its seal is missing";
+    this.#ledger.report("checksum-mismatch", { file, offset, length: 0, detail }, { type: "none" });
   }
 
   finish(segments: readonly Segment[]): CheckedLog {
@@ -131,7 +159,7 @@ class LogCheck {
   ): AsyncGenerator<Entry> {
     const scanner = new LineScanner(seed, from);
     let position = from;
-    for await (const chunk of this.#backend.read(segment.name, from, segment.bytes)) {
+    for await (const chunk of this.#backend.read(segment.name, from, segment.bytes, segment.id)) {
       this.#options.signal?.throwIfAborted();
       hash?.begin(chunk);
       yield* scanner.push(chunk);
@@ -232,10 +260,14 @@ class LogCheck {
   }
 }
 
+function timeOf(line: Buffer): number {
+  return Math.round(decodeRecord(line).timestamp * 1000);
+}
+
 /** The first bytes of a segment: enough to judge its identity. */
 export async function readHead(backend: Backend, segment: Segment): Promise<Buffer> {
   const parts: Buffer[] = [];
-  for await (const chunk of backend.read(segment.name, 0, Math.min(segment.bytes, HEAD_BYTES)))
+  for await (const chunk of backend.read(segment.name, 0, Math.min(segment.bytes, HEAD_BYTES), segment.id))
     parts.push(Buffer.from(chunk));
   return Buffer.concat(parts);
 }

@@ -110,9 +110,10 @@ class FilesClaim implements Claim {
   async append(parts: readonly AppendPart[]): Promise<AppendedAt[]> {
     this.#assertUsable();
     try {
-      const placed = parts.map(
-        (part): AppendedAt => ({ segment: activeName(part.log), offset: this.#open(part.log).end }),
-      );
+      const placed = parts.map(({ log }): AppendedAt => {
+        const { id, end } = this.#open(log);
+        return { segment: activeName(log), id, offset: end };
+      });
       await this.#assertSoleWriter();
       await settleAll(parts.flatMap((part) => [this.#appendOne(part), this.#inPlace(part.log)]));
       if (this.#options.durability === "interval") this.#scheduleSync();

@@ -5,7 +5,7 @@ import type { Env, FileStat } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
 import { reachOf } from "../log/mark.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
-import { orderSegments, parseFileName, STORE_FILE } from "../log/segments.ts";
+import { parseFileName, STORE_FILE } from "../log/segments.ts";
 import {
   type Backend,
   type Claim,
@@ -17,6 +17,7 @@ import {
 } from "./backend.ts";
 import { type FileStoreOptions, resolveFileOptions } from "./file-options.ts";
 import { claimFiles } from "./files-claim.ts";
+import { listSegments, readSegment } from "./segment-files.ts";
 import { lockOwner } from "./lock.ts";
 import { readMark } from "./mark-file.ts";
 import { decodeStoreFile, identityFromHeads } from "./store-file.ts";
@@ -44,7 +45,7 @@ export function fileBackend(input: FileStoreOptions, env: Env): Backend {
   const look = async (writer: "ask" | "none"): Promise<StoreView> => {
     const stat = await locate();
     if (stat === undefined) throw notFound(options.path, "there is nothing at");
-    if (place.lone !== undefined) return loneView(place.lone, stat.bytes);
+    if (place.lone !== undefined) return loneView(place.lone, stat);
     if (stat.kind !== "directory") throw notFound(options.path, "neither a directory nor a file is at");
     return viewDirectory(env, options.path, writer === "ask" ? await lockOwner(env, options.path) : undefined);
   };
@@ -55,7 +56,7 @@ export function fileBackend(input: FileStoreOptions, env: Env): Backend {
     limits: options.limits,
     env,
     view: () => look("ask"),
-    read: (segment, from, to) => readRange(env.fs, join(place.directory, segment), from, to),
+    read: (segment, from, to, id) => readSegment(env.fs, place.directory, { name: segment, id }, from, to),
     async quarantine(target, files) {
       await env.fs.makeDir(target);
       for (const [name, content] of files) {
@@ -80,23 +81,19 @@ function notFound(path: string, what: string): PapyraError {
 }
 
 /** A single file under a name that is not a log's: nothing is known about it but its bytes. */
-function loneView(name: string, bytes: number): StoreView {
+function loneView(name: string, { bytes, id }: FileStat): StoreView {
   return {
     identity: undefined,
     identityRecorded: false,
     writer: undefined,
-    segments: [{ name, log: undefined, bytes, active: true, firstSeq: undefined }],
+    segments: [{ name, log: undefined, bytes, active: true, firstSeq: undefined, id }],
     findings: [],
     reach: () => undefined,
   };
 }
 
 async function viewDirectory(env: Env, path: string, writer: ClaimOwner | undefined): Promise<StoreView> {
-  const names = await env.fs.list(path);
-  const segments: Segment[] = [];
-  for (const log of LOG_NAMES) {
-    for (const name of orderSegments(names, log)) segments.push(await segmentOf(env, path, name, log));
-  }
+  const { names, segments } = await listSegments(env, path);
   const findings: StoreFinding[] = [];
   for (const name of names) {
     const { type } = parseFileName(name);
@@ -135,20 +132,6 @@ async function viewDirectory(env: Env, path: string, writer: ClaimOwner | undefi
     // Beside a living writer the mark runs ahead of what was listed a moment ago: it vouches for nothing here.
     reach: (log: LogName) =>
       trusted === undefined || writer !== undefined ? undefined : reachOf(trusted, log, env.host.bootId),
-  };
-}
-
-async function segmentOf(env: Env, path: string, name: string, log: LogName): Promise<Segment> {
-  const stat = await env.fs.stat(join(path, name));
-  if (stat === undefined) throw new PapyraError("STORAGE_FAILED", `${name} vanished while the store was listed`);
-  if (stat.kind !== "file") throw new PapyraError("STORAGE_FAILED", `${join(path, name)} is not a file`);
-  const parsed = parseFileName(name);
-  return {
-    name,
-    log,
-    bytes: stat.bytes,
-    active: parsed.type === "active",
-    firstSeq: parsed.type === "closed" ? parsed.firstSeq : undefined,
   };
 }
 

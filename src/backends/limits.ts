@@ -11,6 +11,16 @@ export interface StoreLimits {
   readonly queueBytesMax: number;
   /** How many bytes one batch may take. From 64 KiB to 256 MiB. Default 8 MiB. */
   readonly batchBytesMax: number;
+  /**
+   * A segment that would grow beyond so many bytes is sealed, and the next one begins; a batch that is longer alone stays
+   * whole. From 4 KiB to 1 TiB. Default: never, each log is one file.
+   */
+  readonly segmentBytes: number;
+  /**
+   * A segment whose first record is so many milliseconds old is sealed before the next record is written. From 1 second to
+   * 10 years. Default: never.
+   */
+  readonly segmentAgeMs: number;
 }
 
 export const LIMITS_DEFAULT: StoreLimits = {
@@ -18,6 +28,8 @@ export const LIMITS_DEFAULT: StoreLimits = {
   queueRecordsMax: 100_000,
   queueBytesMax: 64 << 20,
   batchBytesMax: 8 << 20,
+  segmentBytes: Number.POSITIVE_INFINITY,
+  segmentAgeMs: Number.POSITIVE_INFINITY,
 };
 
 /** Checks limits that every backend shares. */
@@ -38,6 +50,14 @@ export function resolveLimits(options: Partial<StoreLimits>): StoreLimits {
       LIMITS_DEFAULT.batchBytesMax,
       64 << 10,
       256 << 20,
+    ),
+    segmentBytes: wholeNumber("segmentBytes", options.segmentBytes, LIMITS_DEFAULT.segmentBytes, 4 << 10, 2 ** 40),
+    segmentAgeMs: wholeNumber(
+      "segmentAgeMs",
+      options.segmentAgeMs,
+      LIMITS_DEFAULT.segmentAgeMs,
+      1000,
+      10 * 366 * 24 * 3_600_000,
     ),
   });
 }

@@ -7,6 +7,8 @@ import type { Backend } from "./backend.ts";
 /** Where one line stands. */
 export interface Location {
   readonly segment: string;
+  /** Of the segment, whatever its name by now. */
+  readonly id: string;
   readonly offset: number;
   /** Bytes of the line without its line break. */
   readonly length: number;
@@ -34,12 +36,12 @@ export async function* readWindows(
     const start = locations[first] as Location;
     let last = first;
     for (let next = locations[last + 1]; next !== undefined; next = locations[last + 1]) {
-      if (next.segment !== start.segment || next.offset + next.length - start.offset > WINDOW_BYTES) break;
+      if (next.id !== start.id || next.offset + next.length - start.offset > WINDOW_BYTES) break;
       if (next.offset < (locations[last] as Location).offset) break; // in the order of seqs, not always that of the log
       last += 1;
     }
     const end = locations[last] as Location;
-    const window = await readWindow(backend, start.segment, start.offset, end.offset + end.length);
+    const window = await readWindow(backend, start, start.offset, end.offset + end.length);
     yield locations.slice(first, last + 1).map((location) => recordIn(window, start.offset, seed, location));
     first = last + 1;
   }
@@ -60,8 +62,8 @@ function recordIn(window: Buffer, windowOffset: number, seed: number, location: 
   return decodeRecord(window.subarray(from, from + location.length));
 }
 
-async function readWindow(backend: Backend, segment: string, from: number, to: number): Promise<Buffer> {
+async function readWindow(backend: Backend, at: Location, from: number, to: number): Promise<Buffer> {
   const parts: Buffer[] = [];
-  for await (const chunk of backend.read(segment, from, to)) parts.push(Buffer.from(chunk));
+  for await (const chunk of backend.read(at.segment, from, to, at.id)) parts.push(Buffer.from(chunk));
   return Buffer.concat(parts);
 }

@@ -26,8 +26,14 @@ export interface MemoryBackend extends Backend {
 
 /** A growing buffer: appending must not copy the whole log. */
 class Growing {
+  static #made = 0;
+  readonly id: string;
   #bytes = Buffer.alloc(4096);
   #length = 0;
+
+  constructor(id: string = String((Growing.#made += 1))) {
+    this.id = id;
+  }
 
   append(bytes: Uint8Array): void {
     if (this.#length + bytes.length > this.#bytes.length) {
@@ -63,8 +69,8 @@ export function memoryBackend(options: MemoryStoreOptions, env: Env): MemoryBack
     putSegment: (name, bytes) => store.put(name, bytes),
     quarantined: store.quarantined,
     view: async () => store.view(false),
-    async *read(segment, from, to) {
-      const bytes = store.bytesOf(segment);
+    async *read(segment, from, to, id) {
+      const bytes = store.bytesOf(segment, id);
       const end = Math.min(to, bytes.length);
       for (let at = from; at < end; at += CHUNK_BYTES) yield bytes.subarray(at, Math.min(end, at + CHUNK_BYTES));
     },
@@ -91,8 +97,10 @@ class MemoryStore {
     this.#env = env;
   }
 
-  bytesOf(segment: string): Buffer {
-    const log = this.#logs.get(segment);
+  bytesOf(segment: string, id?: string): Buffer {
+    const named = this.#logs.get(segment);
+    const log =
+      id === undefined || named?.id === id ? named : [...this.#logs.values()].find((other) => other.id === id);
     if (log === undefined) throw new PapyraError("STORE_NOT_FOUND", `there is no segment ${segment}`);
     return log.view();
   }
@@ -114,6 +122,7 @@ class MemoryStore {
         bytes: this.bytesOf(name).length,
         active: parsed.type === "active",
         firstSeq: parsed.type === "closed" ? parsed.firstSeq : undefined,
+        id: (this.#logs.get(name) as Growing).id,
       })),
       findings: LOG_NAMES.filter((log) => !segments.some((segment) => segment.log === log)).map((log) => ({
         kind: "missing-segment" as const,
@@ -155,6 +164,7 @@ class MemoryStore {
     let generation = 0;
     while (this.#logs.has(closedName(log, closedSeq, generation))) generation += 1;
     if (old !== undefined) this.#logs.set(closedName(log, closedSeq, generation), old);
+    this.#logs.delete(activeName(log));
     this.put(activeName(log), identityLine);
   }
 
@@ -164,7 +174,7 @@ class MemoryStore {
     const offset = log.length;
     log.append(part.bytes);
     this.#last.set(part.log, part.lastSeq);
-    return { segment, offset };
+    return { segment, id: log.id, offset };
   }
 
   lastSeq(log: LogName): number {
@@ -191,7 +201,7 @@ class MemoryStore {
       this.#logs.delete(name);
       return;
     }
-    const log = new Growing();
+    const log = new Growing(this.#logs.get(name)?.id);
     log.append(bytes);
     this.#logs.set(name, log);
   }

@@ -104,7 +104,8 @@ async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: L
   const { tail } = checked;
   // `nextSeq` may lie further on than the last seq that is known: what may have been acknowledged is never used again.
   const { lastSeq, nextSeq, missingSeqs, unpromisedSeqs, absentSeqs } = checked.account;
-  if (tail?.clean === true) await claim.resume(log, tail.bytes, lastSeq);
+  const clean = tail?.clean === true;
+  if (clean) await claim.resume(log, tail.bytes, lastSeq);
   else await claim.startSegment(log, line, tail?.firstSeq ?? nextSeq, lastSeq);
   const skipped = nextSeq > lastSeq + 1 ? [{ from: lastSeq + 1, to: nextSeq - 1 }] : [];
   return {
@@ -112,6 +113,9 @@ async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: L
     acknowledged: lastSeq,
     timestampMs: lastTimestampMs(checked),
     seed,
+    segment: clean
+      ? { firstSeq: tail.firstSeq, firstMs: tail.firstMs, bytes: tail.bytes, previousSeal: tail.previousSeal }
+      : { firstSeq: undefined, firstMs: undefined, bytes: line.length, previousSeal: tail?.seal ?? null },
     missing: [...subtract(missingSeqs, unpromisedSeqs), ...skipped],
     absent: normalise([...absentSeqs, ...skipped]),
   };

@@ -14,6 +14,7 @@ import { identityOf, readHead } from "./check.ts";
 export interface LocatedRecord {
   readonly record: LogRecord;
   readonly segment: string;
+  readonly id: string;
   readonly offset: number;
   /** Bytes of the line without its line break. */
   readonly length: number;
@@ -50,7 +51,13 @@ export async function* readRecords(
       if (entry.type !== "run" && entry.type !== "gap") continue;
       let offset = entry.offset;
       for (const line of linesOf(entry)) {
-        const located = { record: decodeRecord(line), segment: segment.name, offset, length: line.length };
+        const located = {
+          record: decodeRecord(line),
+          segment: segment.name,
+          id: segment.id,
+          offset,
+          length: line.length,
+        };
         const { seq } = located.record;
         if (seq > options.to) return;
         if (seq <= previous) throw damaged(segment.name, offset, `seq ${seq} stands behind seq ${previous}`);
@@ -67,7 +74,7 @@ export async function* readRecords(
 /** The entries of a segment, also a last line that is whole but for its line break: the account counts it, too. */
 async function* entriesOf(backend: Backend, segment: Segment, from: number, seed: number): AsyncGenerator<Entry> {
   const scanner = new LineScanner(seed, from);
-  for await (const chunk of backend.read(segment.name, from, segment.bytes)) yield* scanner.push(chunk);
+  for await (const chunk of backend.read(segment.name, from, segment.bytes, segment.id)) yield* scanner.push(chunk);
   yield* scanner.end();
 }
 

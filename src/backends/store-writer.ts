@@ -9,6 +9,7 @@ import type { Batch, Caller, LogState } from "./batch.ts";
 import { EncodedRecords } from "./encoded-records.ts";
 import { type Location, readLocated } from "./locate.ts";
 import { readRecords } from "./read.ts";
+import { Rotation } from "./rotation.ts";
 import type { Appended, Store, StoreStats } from "./store.ts";
 
 /**
@@ -24,6 +25,7 @@ export class StoreWriter implements Store {
   readonly #claim: Claim;
   readonly #logs: Readonly<Record<LogName, LogState>>;
   readonly #queue: AppendQueue;
+  readonly #rotation: Rotation;
   /** Used for one append after the other; undefined while it is in use. */
   #spare: EncodedRecords | undefined;
   /** Who flushes waits until so many records were settled. */
@@ -43,6 +45,7 @@ export class StoreWriter implements Store {
     this.#claim = claim;
     this.#logs = logs;
     this.#queue = new AppendQueue(backend.limits, logs);
+    this.#rotation = new Rotation(backend, identity, claim, logs);
   }
 
   /** Not an async function, whose promise would only be one more: everything that is thrown becomes a rejection. */
@@ -88,8 +91,8 @@ export class StoreWriter implements Store {
     const to = Math.min(options.to ?? Number.MAX_SAFE_INTEGER, acknowledged);
     const view = await this.backend.view();
     for await (const located of readRecords(this.backend, view, log, { from, to, missing, absent })) {
-      const { record, segment, offset, length } = located;
-      yield Object.assign(record, { at: { segment, offset, length } });
+      const { record, segment, id, offset, length } = located;
+      yield Object.assign(record, { at: { segment, id, offset, length } });
     }
   }
 
@@ -231,7 +234,9 @@ export class StoreWriter implements Store {
   async #commit(batch: Batch): Promise<void> {
     try {
       const parts = batch.close((log) => this.#claim.durableSeq(log));
+      for (const log of this.#rotation.due(parts, this.#nowMs())) await this.#rotation.seal(log);
       const placed = await this.#claim.append(parts);
+      this.#rotation.note(parts, placed);
       this.#batches += 1;
       this.#appendedRecords += batch.records;
       this.#bytes += batch.lineBytes;

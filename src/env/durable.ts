@@ -22,8 +22,16 @@ export async function* readRange(
   to: number,
   chunkBytes: number = 1 << 20,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  if (to <= from) return;
-  const file = await fs.open(path, "read");
+  if (to > from) yield* readAndClose(await fs.open(path, "read"), from, to, chunkBytes);
+}
+
+/** The same of a file that is open; it is closed in the end. */
+export async function* readAndClose(
+  file: OpenFile,
+  from: number,
+  to: number,
+  chunkBytes: number = 1 << 20,
+): AsyncGenerator<Uint8Array, void, undefined> {
   try {
     const buffer = Buffer.allocUnsafe(Math.min(chunkBytes, to - from));
     for (let position = from; position < to; ) {

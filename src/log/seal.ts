@@ -50,6 +50,8 @@ export class SealChain {
   #before: readonly string[] | undefined;
   #own: readonly string[] | undefined;
   #hash: SegmentHash | undefined;
+  /** The segment before is whole and has no seal. */
+  #owing = false;
   #sealed = false;
   #saidBehind = false;
   #damaged = false;
@@ -58,6 +60,7 @@ export class SealChain {
   #last: Buffer | undefined;
 
   startSegment(hash?: SegmentHash): void {
+    this.#owing = this.#records > 0 && !this.#sealed && !this.#damaged;
     this.#before = this.#own;
     this.#own = [];
     this.#hash = hash;
@@ -72,6 +75,18 @@ export class SealChain {
   /** A segment whose lines cannot be read: what the next seal says of it cannot be judged. */
   skipSegment(): void {
     this.#own = undefined;
+    this.#records = 0;
+    this.#owing = false;
+  }
+
+  /** The digest of this segment's seal, or null while it has none. */
+  get digest(): string | null {
+    return this.#own?.[0] ?? null;
+  }
+
+  /** The same of the segment before, null also where there is none. */
+  get previousDigest(): string | null {
+    return this.#before?.[0] ?? null;
   }
 
   /** Whether this segment is sealed. */
@@ -82,6 +97,14 @@ export class SealChain {
   /** The segment has damage that no entry tells of: that of its identity line. */
   noteDamage(): void {
     this.#damaged = true;
+  }
+
+  /**
+   * At the end of a segment: whether the one before lacks its seal. What was closed because of damage has none until it is
+   * mended; everything else has one.
+   */
+  get previousUnsealed(): boolean {
+    return this.#owing;
   }
 
   /** What is wrong with a seal, or undefined; about a seal and about what is behind it at most once a segment. */
@@ -100,6 +123,7 @@ export class SealChain {
     this.#sealed = true;
     const replaced: unknown = seal.replaces;
     this.#own = [sealDigest(terminated(entry)), ...(Array.isArray(replaced) ? (replaced as string[]) : [])];
+    if (seal.previous === null) this.#owing = false; // so it was known to have none
     const wrong = this.#differences(seal, entry.offset);
     return wrong.length === 0 ? undefined : `the seal is not about what stands before it: ${wrong.join("; ")}`;
   }

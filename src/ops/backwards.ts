@@ -45,7 +45,7 @@ export async function* linesBackwards(
   let ended = false;
   for (let to = segment.bytes, window = WINDOW_BYTES_MIN; to > from; window = Math.min(window * 4, WINDOW_BYTES_MAX)) {
     const start = Math.max(from, to - window);
-    const bytes = await readBytes(backend, segment.name, start, to);
+    const bytes = await readBytes(backend, segment, start, to);
     to = start;
     // Everything behind the first line break of the window is whole; what stands before it began further up.
     const cut = start === from ? 0 : bytes.indexOf(0x0a) + 1;
@@ -105,12 +105,17 @@ function* judged(
 }
 
 /** Bytes `[from, to)` of a segment. Rejects with STORAGE_FAILED when they are no longer there. */
-export async function readBytes(backend: Backend, segment: string, from: number, to: number): Promise<Buffer> {
+export async function readBytes(
+  backend: Backend,
+  { name, id }: Pick<Segment, "name" | "id">,
+  from: number,
+  to: number,
+): Promise<Buffer> {
   const parts: Buffer[] = [];
-  for await (const chunk of backend.read(segment, from, to)) parts.push(Buffer.from(chunk));
+  for await (const chunk of backend.read(name, from, to, id)) parts.push(Buffer.from(chunk));
   const bytes = Buffer.concat(parts);
   if (bytes.length < to - from) {
-    throw new PapyraError("STORAGE_FAILED", `${segment} became shorter while it was read`, {
+    throw new PapyraError("STORAGE_FAILED", `${name} became shorter while it was read`, {
       hint: "run the command again; if that happens twice, something else changes the store",
     });
   }

@@ -132,7 +132,7 @@ export async function openSegment(
   view: StoreView,
   segment: Segment,
 ): Promise<{ readonly from: number; readonly seed: number | undefined } | undefined> {
-  const bytes = await readBytes(backend, segment.name, 0, Math.min(segment.bytes, HEAD_BYTES));
+  const bytes = await readBytes(backend, segment, 0, Math.min(segment.bytes, HEAD_BYTES));
   const siblings = LOG_NAMES.map((log) => identityOf(view, log)).filter((identity) => identity !== undefined);
   const head = judgeHead(bytes, segment.log, identityOf(view, segment.log), siblings);
   switch (head.type) {

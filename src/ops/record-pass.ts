@@ -31,7 +31,7 @@ export async function passOver(
       if (entry.type !== "run") return;
       let { offset } = entry;
       for (const line of linesOf(entry)) {
-        visit(decodeRecord(line), { segment: segment.name, offset, length: line.length });
+        visit(decodeRecord(line), { segment: segment.name, id: segment.id, offset, length: line.length });
         offset += line.length + 1;
       }
     },

@@ -1,13 +1,14 @@
 // Recovery: takes damaged bytes out of a store, keeps every healthy line byte for byte, and leaves a gap record for what
 // is gone. Never runs by itself; a second run finds nothing to do; a crash at any step leaves each segment as it was or
 // as it shall be, and the next run goes on.
-import type { Backend, Claim, StoreFinding, StoreView } from "../backends/backend.ts";
+import type { Backend, Claim, Splice, StoreFinding, StoreView } from "../backends/backend.ts";
 import { checkLog } from "../backends/check.ts";
 import { PapyraError } from "../errors.ts";
 import { type Anomaly, isHarmless } from "../log/anomaly.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { type LogPlan, planRepair, type RemovedBytes } from "./plan.ts";
 import { keepBytes } from "./quarantine.ts";
+import { planSeals } from "./seals.ts";
 import { logsToScan, scan, type ScanReport, scanView } from "./scan.ts";
 
 export const RECOVER_MODES = ["ignore", "repair", "quarantine"] as const;
@@ -25,7 +26,14 @@ export interface RecoverOptions {
 
 /** One thing that recovery did. */
 export interface RecoverAction {
-  readonly what: "removed" | "moved" | "terminated" | "identity restored" | "file created" | "temporary file removed";
+  readonly what:
+    | "removed"
+    | "moved"
+    | "terminated"
+    | "identity restored"
+    | "sealed anew"
+    | "file created"
+    | "temporary file removed";
   readonly file: string;
   readonly offset: number;
   readonly bytes: number;
@@ -140,6 +148,8 @@ class Recovery {
   readonly #actions: RecoverAction[] = [];
   readonly #gaps: RecoverReport["gaps"][number][] = [];
   readonly #lastSeqs: Partial<Record<LogName, number>> = {};
+  /** The segments that this run has changed. */
+  readonly #rewritten = new Set<string>();
   #actionCount = 0;
   #removedBytes = 0;
   #insertedBytes = 0;
@@ -208,6 +218,7 @@ class Recovery {
       const checked = await checkLog(this.#backend, view, log, {
         live: false,
         findingsMax: FINDINGS_PER_ROUND,
+        hashSealed: true,
         signal: this.#options.signal,
       });
       const plan = await planRepair(this.#backend, view, checked, {
@@ -217,20 +228,45 @@ class Recovery {
       });
       if (log !== undefined)
         this.#lastSeqs[log] = Math.max(checked.account.lastSeq, plan.gaps.length > 0 ? plan.lastSeq : 0);
-      if (plan.segments.length === 0) return;
-      if (this.#options.mode === "quarantine" && plan.removed.length > 0) await this.#keep(view, plan.removed);
-      for (const { segment, splices, removedBytes, insertedBytes } of plan.segments) {
-        this.#options.signal?.throwIfAborted();
-        await this.#claim.rewrite(segment, splices);
-        this.#removedBytes += removedBytes;
-        this.#insertedBytes += insertedBytes;
+      if (plan.segments.length === 0) {
+        if (log !== undefined) await this.#seal(log, view, checked.account.findings);
+        return;
       }
+      await this.#apply(view, plan);
       this.#note(checked.account.findings, plan);
     }
     throw new PapyraError(
       "INTERNAL",
       `recovery of ${log ?? "the log"} did not come to an end after ${ROUNDS_MAX} rounds`,
     );
+  }
+
+  /** When every line is as it shall be: a crash before leaves seals that are about other bytes, and the next run mends them. */
+  async #seal(log: LogName, view: StoreView, findings: readonly LogPlanFinding[]): Promise<void> {
+    const about = findings.filter(({ kind, repair }) => kind === "checksum-mismatch" && repair.type === "none");
+    const plan = await planSeals(
+      this.#backend,
+      view,
+      log,
+      new Set([...this.#rewritten, ...about.map(({ file }) => file)]),
+    );
+    await this.#apply(view, plan);
+    for (const { segment: file, splices } of plan.segments) {
+      const { offset, insert } = splices.at(-1) as Splice;
+      const nothing = { seqs: undefined, acknowledged: "none" } as const;
+      this.#act("sealed anew", { file, offset, bytes: insert.length, kind: "checksum-mismatch", ...nothing });
+    }
+  }
+
+  async #apply(view: StoreView, plan: Pick<LogPlan, "segments" | "removed">): Promise<void> {
+    if (this.#options.mode === "quarantine" && plan.removed.length > 0) await this.#keep(view, plan.removed);
+    for (const { segment, splices, removedBytes, insertedBytes } of plan.segments) {
+      this.#options.signal?.throwIfAborted();
+      await this.#claim.rewrite(segment, splices);
+      this.#rewritten.add(segment);
+      this.#removedBytes += removedBytes;
+      this.#insertedBytes += insertedBytes;
+    }
   }
 
   #note(findings: readonly LogPlanFinding[], plan: LogPlan): void {

@@ -130,7 +130,7 @@ async function summarise(
 }
 
 async function firstOf(backend: Backend, segment: Segment, from: number): Promise<EndOfLog | undefined> {
-  const bytes = await readBytes(backend, segment.name, from, Math.min(segment.bytes, from + FIRST_BYTES_MAX));
+  const bytes = await readBytes(backend, segment, from, Math.min(segment.bytes, from + FIRST_BYTES_MAX));
   for (const line of linesOf({ bytes })) {
     const fields = parseObject(line);
     if (fields !== undefined && fields.kind !== "seal") return endOf(fields);

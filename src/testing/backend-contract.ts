@@ -5,6 +5,7 @@ import { damageCases } from "./contract-damage.ts";
 import { limitCases } from "./contract-limits.ts";
 import { readCases } from "./contract-read.ts";
 import { recoverCases } from "./contract-recover.ts";
+import { rotationCases } from "./contract-rotation.ts";
 import type { ContractCase } from "./contract-subject.ts";
 import { valueCases } from "./contract-values.ts";
 
@@ -49,4 +50,5 @@ export const backendContract: readonly ContractCase[] = [
   ...readCases,
   ...damageCases,
   ...recoverCases,
+  ...rotationCases,
 ];

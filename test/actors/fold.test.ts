@@ -75,7 +75,7 @@ describe("the fold", () => {
     ["an inherited name", "toString", 3],
     ["__proto__", "__proto__", 3],
   ])("refuses %s, and says where it stands", (_name, event_type, version) => {
-    const place = { segment: "journal.ndjson", offset: 77, length: 9 };
+    const place = { id: "1", segment: "journal.ndjson", offset: 77, length: 9 };
     const bad = record(8, 1, undefined, { event_type, version, payload: { x: 1 } });
     let error: unknown;
     try {

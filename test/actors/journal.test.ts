@@ -52,7 +52,7 @@ describe("the index of a log", () => {
         seq,
         revision: seq,
         journalSeq: seq,
-        at: { segment: `s${seq % 3}`, offset: seq, length: 1 },
+        at: { segment: `s${seq % 3}`, id: `${seq % 3}`, offset: seq, length: 1 },
       });
     for (let seq = 1; seq <= 3000; seq++) add(`account/${seq % 7}`, seq);
     expect(index.recordsOf("account/3", 2980).map((record) => record.seq)).toEqual([2985, 2992, 2999]);
@@ -62,7 +62,7 @@ describe("the index of a log", () => {
       seq: 3,
       revision: 3,
       journalSeq: 3,
-      at: { segment: "s0", offset: 3, length: 1 },
+      at: { segment: "s0", id: "0", offset: 3, length: 1 },
     });
     expect(index.recordsOf("__proto__", 0)).toEqual([]);
     add("account/3", 4000);

@@ -99,6 +99,7 @@ export function describeBase(disk: SimDisk, files: ReadonlyMap<string, Buffer>, 
     const [head, ...lines] = linesOf(bytes);
     identity.set(log, head as string);
     for (const line of lines) {
+      if (line.startsWith('{"kind":"seal"')) continue; // the segment was mended before
       const seq = Number(/^\{"seq":(\d+),/.exec(line)?.[1]);
       if (line.endsWith('"}\n')) written.get(log)?.set(seq, line.slice(0, -1));
       else torn = { file: name, offset: bytes.length - line.length };

@@ -94,6 +94,7 @@ function assertSpliced(
   const found = after.toString("latin1");
   assert.ok(found.startsWith(expected), `${name} is what it was, but for what the report names`);
   const more = linesOf(Buffer.from(found.slice(expected.length), "latin1"));
+  if (own.some(({ what }) => what === "sealed anew")) assert.match(String(more.pop()), /^\{"kind":"seal",.*\}\n$/);
   assert.ok(more.every((line) => line.includes('"kind":"gap"')));
   if (more.length > 0) assert.equal(more.length, report.gaps.filter((gap) => gap.log === log).length);
 }

@@ -172,7 +172,10 @@ function bodies(base: Base, files: ReadonlyMap<string, Buffer>): Map<LogName, st
     const log = logOf(name);
     if (log === undefined) continue;
     const lines = linesOf(files.get(name) as Buffer);
-    for (const line of lines) if (line !== base.identity.get(log)) body.get(log)?.push(line.replace(/\n$/, ""));
+    for (const line of lines) {
+      const isSeal = line.startsWith('{"kind":"seal"'); // recovery seals the closed segments that it mends
+      if (line !== base.identity.get(log) && !isSeal) body.get(log)?.push(line.replace(/\n$/, ""));
+    }
   }
   return body;
 }

@@ -104,6 +104,7 @@ export function isClean(files: readonly Buffer[]): boolean {
         hash.end(scanner.pendingOffset);
       }
       for (const entry of scanner.end()) take(entry);
+      if (seals.previousUnsealed) clean = false;
     }
     ledger.endSegment(bytes.length);
   });

@@ -1,0 +1,99 @@
+// The segments of a file store beside a writer that may close one at any moment: the active file then gets a closed name,
+// and another file has the active one. A listing is of one instant, and a segment is read under whatever name it has by now.
+import { join } from "node:path";
+import { readAndClose, readRange } from "../env/durable.ts";
+import type { Env, Fs, OpenFile } from "../env/env.ts";
+import { isPapyraError, PapyraError } from "../errors.ts";
+import { LOG_NAMES, type LogName } from "../log/record.ts";
+import { orderSegments, parseFileName } from "../log/segments.ts";
+import type { Segment } from "./backend.ts";
+
+/** So often a store is listed anew that changes while it is listed. */
+const LISTINGS_MAX = 100;
+
+/**
+ * The files of a directory at one instant: a writer beside us may close a segment between the listing and the look at each
+ * file, and then what was listed is another one. Every closing adds a name, so that a second listing tells.
+ */
+export async function listSegments(env: Env, path: string): Promise<{ names: string[]; segments: Segment[] }> {
+  for (let listing = 0; listing < LISTINGS_MAX; listing++) {
+    const names = await env.fs.list(path);
+    const segments: (Segment | undefined)[] = [];
+    for (const log of LOG_NAMES) {
+      for (const name of orderSegments(names, log)) segments.push(await segmentOf(env, path, name, log));
+    }
+    const again = await env.fs.list(path);
+    const same = LOG_NAMES.every((log) => orderSegments(names, log).join() === orderSegments(again, log).join());
+    if (same && !segments.includes(undefined)) return { names, segments: segments as Segment[] };
+  }
+  throw new PapyraError("STORAGE_FAILED", `the files in ${path} kept changing while they were listed`, {
+    hint: "is something else than Papyra changing the store?",
+    details: { path },
+  });
+}
+
+async function segmentOf(env: Env, path: string, name: string, log: LogName): Promise<Segment | undefined> {
+  const stat = await env.fs.stat(join(path, name));
+  if (stat === undefined) return undefined;
+  if (stat.kind !== "file") throw new PapyraError("STORAGE_FAILED", `${join(path, name)} is not a file`);
+  const parsed = parseFileName(name);
+  return {
+    name,
+    log,
+    bytes: stat.bytes,
+    active: parsed.type === "active",
+    firstSeq: parsed.type === "closed" ? parsed.firstSeq : undefined,
+    id: stat.id,
+  };
+}
+
+/**
+ * Bytes of the segment that had this name and id. A closed name is that of one segment for ever; the active one is passed
+ * on. Rejects with STORE_NOT_FOUND when no file of the log is that segment.
+ */
+export async function* readSegment(
+  fs: Fs,
+  directory: string,
+  segment: { readonly name: string; readonly id: string | undefined },
+  from: number,
+  to: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const { name, id } = segment;
+  const parsed = parseFileName(name);
+  if (id === undefined || parsed.type !== "active") yield* readRange(fs, join(directory, name), from, to);
+  else if (to > from) yield* readAndClose(await openById(fs, directory, name, id, parsed.log), from, to);
+}
+
+async function openById(fs: Fs, directory: string, name: string, id: string, log: LogName): Promise<OpenFile> {
+  const active = await openIf(fs, join(directory, name), id);
+  if (active !== undefined) return active;
+  const closed = orderSegments(await fs.list(directory), log).filter((other) => other !== name);
+  for (const other of closed.reverse()) {
+    if ((await fs.stat(join(directory, other)))?.id !== id) continue;
+    const file = await openIf(fs, join(directory, other), id);
+    if (file !== undefined) return file;
+  }
+  throw new PapyraError("STORE_NOT_FOUND", `${join(directory, name)} was removed or replaced since it was listed`, {
+    hint: "is something else than Papyra changing the store? Run: papyra persistence scan",
+    details: { path: join(directory, name) },
+  });
+}
+
+/** The file at a path if it is the one with this id. */
+async function openIf(fs: Fs, path: string, id: string): Promise<OpenFile | undefined> {
+  let file: OpenFile;
+  try {
+    file = await fs.open(path, "read");
+  } catch (error) {
+    if (isPapyraError(error, "STORE_NOT_FOUND")) return undefined; // between its closing and the next one's beginning
+    throw error;
+  }
+  try {
+    if ((await file.stat()).id === id) return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+  await file.close();
+  return undefined;
+}
