@@ -252,9 +252,10 @@ class Recovery {
     );
     await this.#apply(view, plan);
     for (const { segment: file, splices } of plan.segments) {
-      const { offset, insert } = splices.at(-1) as Splice;
-      const nothing = { seqs: undefined, acknowledged: "none" } as const;
-      this.#act("sealed anew", { file, offset, bytes: insert.length, kind: "checksum-mismatch", ...nothing });
+      const { offset, remove, insert } = splices.at(-1) as Splice;
+      const about = { file, offset, kind: "checksum-mismatch", seqs: undefined, acknowledged: "none" } as const;
+      if (insert.length > 0) this.#act("sealed anew", { ...about, bytes: insert.length });
+      else this.#act("removed", { ...about, bytes: remove });
     }
   }
 

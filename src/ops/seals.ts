@@ -42,7 +42,8 @@ export async function planSeals(
   if (identity === undefined || named.size === 0) return { segments, removed };
   const identityLine = Buffer.from(encodeIdentity(identity));
   const seed = seedOf(identityLine);
-  const closed = view.segments.filter((segment) => segment.log === log && !segment.active);
+  const all = view.segments.filter((segment) => segment.log === log);
+  const closed = all.filter((segment) => !segment.active);
   let before: readonly string[] = [];
   for (const [i, segment] of closed.entries()) {
     if (!named.has(segment.name)) {
@@ -59,6 +60,15 @@ export async function planSeals(
     segments.push(replacing(segment, old, insert));
     for (const { offset, length } of old) {
       removed.push({ segment: segment.name, finding: replacedSeal(log, segment.name, offset, length) });
+    }
+  }
+  const active = all.find((segment) => segment.active && named.has(segment.name));
+  const astray = active === undefined ? [] : await allSeals(backend, active, identityLine);
+  if (active !== undefined && astray.length > 0) {
+    // It goes on to be written, so that no seal belongs there: it was sealed and not closed yet, or it is another one's copy.
+    segments.push(replacing(active, astray, undefined));
+    for (const { offset, length } of astray) {
+      removed.push({ segment: active.name, finding: replacedSeal(log, active.name, offset, length) });
     }
   }
   return { segments, removed };
@@ -93,14 +103,14 @@ async function newSeal(
 }
 
 /** The new seal goes to the end, the old ones from wherever they stand. */
-function replacing(segment: Segment, old: readonly StoredSeal[], insert: Buffer): SegmentPlan {
+function replacing(segment: Segment, old: readonly StoredSeal[], insert: Buffer | undefined): SegmentPlan {
   const splices: Splice[] = old.map(({ offset, length }) => ({ offset, remove: length, insert: Buffer.alloc(0) }));
-  const end = { offset: segment.bytes, remove: 0, insert };
+  const end = insert === undefined ? [] : [{ offset: segment.bytes, remove: 0, insert }];
   return {
     segment: segment.name,
-    splices: [...splices, end],
+    splices: [...splices, ...end],
     removedBytes: old.reduce((sum, { length }) => sum + length, 0),
-    insertedBytes: insert.length,
+    insertedBytes: insert?.length ?? 0,
   };
 }
 
