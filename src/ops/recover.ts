@@ -9,65 +9,16 @@ import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { type LogPlan, planRepair, type RemovedBytes } from "./plan.ts";
 import { keepBytes } from "./quarantine.ts";
 import { planSeals } from "./seals.ts";
+import { type RecoverAction, type RecoverOptions, type RecoverReport, unchanged } from "./recover-report.ts";
 import { logsToScan, scan, type ScanReport, scanView } from "./scan.ts";
 
-export const RECOVER_MODES = ["ignore", "repair", "quarantine"] as const;
-/** "ignore": only look. "repair": remove damaged bytes. "quarantine": first keep them, with the reason. */
-export type RecoverMode = (typeof RECOVER_MODES)[number];
-
-export interface RecoverOptions {
-  readonly mode: RecoverMode;
-  /** Where "quarantine" keeps what it takes out. Default: `quarantine` in the store. */
-  readonly quarantineDir?: string | undefined;
-  readonly log?: LogName | undefined;
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((done: number, total: number) => void) | undefined;
-}
-
-/** One thing that recovery did. */
-export interface RecoverAction {
-  readonly what:
-    | "removed"
-    | "moved"
-    | "terminated"
-    | "identity restored"
-    | "sealed anew"
-    | "file created"
-    | "temporary file removed";
-  readonly file: string;
-  readonly offset: number;
-  readonly bytes: number;
-  readonly kind: Anomaly["kind"] | undefined;
-  readonly seqs: Anomaly["seqs"];
-  readonly acknowledged: Anomaly["acknowledged"];
-}
-
-export interface RecoverReport {
-  /** Nothing is left that is a reason not to start. */
-  readonly ok: boolean;
-  readonly verdict: string;
-  readonly mode: RecoverMode;
-  /** Names this run in gap records and in the quarantine; undefined when nothing was done. */
-  readonly id: string | undefined;
-  readonly path: string;
-  readonly changed: boolean;
-  readonly before: ScanReport;
-  /** before = after + removed - inserted, in bytes, over the segments that changed. */
-  readonly removedBytes: number;
-  readonly insertedBytes: number;
-  /** Where the removed bytes are kept. */
-  readonly quarantine: string | undefined;
-  /** At most 1,000; `actionCount` counts all. */
-  readonly actions: readonly RecoverAction[];
-  readonly actionCount: number;
-  readonly gaps: readonly {
-    readonly log: LogName;
-    readonly from: number;
-    readonly to: number;
-    readonly reason: string;
-  }[];
-  readonly after: ScanReport;
-}
+export {
+  RECOVER_MODES,
+  type RecoverAction,
+  type RecoverMode,
+  type RecoverOptions,
+  type RecoverReport,
+} from "./recover-report.ts";
 
 const ACTIONS_MAX = 1000;
 /** Findings are mended so many at a time; a log with more takes several rounds. */
@@ -119,25 +70,6 @@ async function anythingToMend(backend: Backend, before: ScanReport, options: Rec
 function isMendable(view: StoreView, finding: StoreFinding, log: LogName | undefined): boolean {
   if (finding.kind === "unexpected-file") return finding.detail.includes("temporary");
   return view.identity !== undefined && (log === undefined || finding.log === log);
-}
-
-function unchanged(backend: Backend, mode: RecoverMode, before: ScanReport): RecoverReport {
-  return {
-    ok: before.startable,
-    verdict: before.ok ? `nothing to recover: ${before.verdict}` : `nothing was changed: ${before.verdict}`,
-    mode,
-    id: undefined,
-    path: backend.location,
-    changed: false,
-    before,
-    removedBytes: 0,
-    insertedBytes: 0,
-    quarantine: undefined,
-    actions: [],
-    actionCount: 0,
-    gaps: [],
-    after: before,
-  };
 }
 
 class Recovery {

@@ -210,6 +210,25 @@ const rotations: readonly ContractCase[] = [
     { place },
   ),
 
+  contractCase(
+    "a segment that does not verify any more is closed without a seal, and recovery mends it",
+    async (store) => {
+      await withStore(store.backend(), async (writer) => {
+        const { at } = await writer.append("events", events(1, 3));
+        await change(store, at[1]!.segment, (bytes) => flipAt(bytes, at[1]!.offset + 40));
+        for (let n = 4; n <= COUNT; n++) await writer.append("events", [event("x".repeat(100))]);
+      });
+      const [first, second] = await closedOf(store);
+      const sealed = async ({ name }: Segment) => String(await store.segmentBytes(name)).includes('{"kind":"seal"');
+      assert.deepEqual([await sealed(first!), await sealed(second!)], [false, true]);
+      const found = await scan(store.backend());
+      assert.deepEqual(found.counts, { "checksum-mismatch": 1 });
+      const report = await recover(store.backend(), { mode: "quarantine" });
+      assert.ok(report.after.ok, report.after.verdict);
+    },
+    { needs: ["damage"], place },
+  ),
+
   contractCase("without a limit a log is one segment", async (store) => {
     await fill(store, 1, COUNT);
     assert.equal((await segmentsOf(store)).length, 1);

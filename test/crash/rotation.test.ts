@@ -55,6 +55,15 @@ async function callsOf(): Promise<number> {
   return calls;
 }
 
+/** A segment gets its closed name when its seal is on the disk, and not before. */
+function assertSealed(disk: SimDisk, what: string): void {
+  for (const [path, bytes] of disk.tree()) {
+    if (!/\.\d{20}\.ndjson$/.test(path)) continue;
+    const last = bytes.subarray(bytes.lastIndexOf(0x0a, bytes.length - 2) + 1).toString();
+    expect(last.startsWith('{"kind":"seal"') && last.endsWith('"}\n'), `${what}: ${path} ends in its seal`).toBe(true);
+  }
+}
+
 test("a power cut at every call of a rotating store loses nothing that was acknowledged", async () => {
   const calls = await callsOf();
   let states = 0;
@@ -64,6 +73,7 @@ test("a power cut at every call of a rotating store loses nothing that was ackno
     const ledger = await run(disk);
     for (let seed = 1; seed <= SEEDS; seed++) {
       const survivor = disk.reboot(seed);
+      assertSealed(survivor, `cut at call ${n}, seed ${seed}`);
       await assertSurvives(survivor, fork(ledger), `cut at call ${n}, seed ${seed}`, { kept: false, store: ROTATING });
       states += 1;
     }
