@@ -106,6 +106,23 @@ function addPersistence(program: Command, leaf: Leaf): void {
       ["papyra persistence startup-check --mode recover --quarantine-dir ./quarantine", "recover first if needed"],
     ],
   );
+  addReading(group, leaf);
+}
+
+/** What only looks, and goes on at the end of `papyra persistence`. */
+function addReading(group: Command, leaf: Leaf): void {
+  addExamples(
+    leaf(
+      group,
+      "account",
+      "Say where every seq is: present, compacted, quarantined, lost or missing. Changes nothing.",
+      async () => (await import("./run-persistence.ts")).runAccount,
+    ),
+    [
+      ["papyra persistence account", "1..N of each log, and what became of what is not there"],
+      ["papyra persistence account --path backups/papyra-2026-01-01", "is anything missing from this backup?"],
+    ],
+  );
   addExamples(
     countOption(
       leaf(

@@ -1,6 +1,7 @@
 // The exit codes, all of them: a report or an error -> a number. Pure. docs/cli.md and docs/operations.md list them; a
 // test keeps the three equal.
 import { ERRORS, isPapyraError } from "../errors.ts";
+import type { AccountReport } from "../ops/account.ts";
 import type { DoctorReport } from "../ops/doctor.ts";
 import type { RecoverReport } from "../ops/recover.ts";
 import type { ReplayReport } from "../ops/replay.ts";
@@ -10,7 +11,7 @@ import type { StartupReport } from "../ops/startup.ts";
 export const EXIT_CODES: Readonly<Record<number, string>> = {
   0: "done, healthy",
   1: "doctor: anomalies or a failed check, and the mode is fail_on_anomaly",
-  2: "scan found anomalies; doctor: anomalies remain after recovery; a damaged or diverging history",
+  2: "scan found anomalies; account: seqs are missing; doctor: anomalies remain after recovery; a damaged or diverging history",
   3: "recover: anomalies remain",
   4: "startup-check: anomalies, and the mode is fail_on_anomaly",
   5: "startup-check: anomalies remain after recovery",
@@ -25,6 +26,10 @@ export const EXIT_CODES: Readonly<Record<number, string>> = {
 };
 
 export function exitOfScan(report: Pick<ScanReport, "ok">): number {
+  return report.ok ? 0 : 2;
+}
+
+export function exitOfAccount(report: Pick<AccountReport, "ok">): number {
   return report.ok ? 0 : 2;
 }
 

@@ -1,10 +1,12 @@
 // scan, recover and startup-check: open, call the operation, say what it came to.
 import { PapyraError } from "../errors.ts";
+import { account } from "../ops/account.ts";
 import { recover, type RecoverMode } from "../ops/recover.ts";
 import { scan } from "../ops/scan.ts";
 import { startupCheck } from "../ops/startup.ts";
 import type { Context, Outcome } from "./context.ts";
-import { exitOfRecover, exitOfScan, exitOfStartup } from "./exit-codes.ts";
+import { exitOfAccount, exitOfRecover, exitOfScan, exitOfStartup } from "./exit-codes.ts";
+import { renderAccount } from "./render-account.ts";
 import { renderRecover, renderScan, renderStartup } from "./render.ts";
 
 export async function runScan(context: Context): Promise<Outcome> {
@@ -15,6 +17,17 @@ export async function runScan(context: Context): Promise<Outcome> {
     verdict: report.verdict,
     report,
     text: (paint) => renderScan(report, path, paint),
+  };
+}
+
+export async function runAccount(context: Context): Promise<Outcome> {
+  const { backend, log, path } = await context.open("log");
+  const report = await account(backend, { log, signal: context.signal, onProgress: context.progress("accounting") });
+  return {
+    exit: exitOfAccount(report),
+    verdict: report.verdict,
+    report,
+    text: (paint) => renderAccount(report, path, paint),
   };
 }
 

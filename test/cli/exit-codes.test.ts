@@ -46,6 +46,7 @@ describe("reports", () => {
     [0, "persistence scan"],
     [0, "persistence recover"],
     [0, "persistence startup-check"],
+    [0, "persistence account"],
     [0, "persistence inspect"],
     [0, "doctor run"],
     [0, "inspect events"],

@@ -1,0 +1,143 @@
+// The account of a store: for each log, the sum 1..N = present + compacted + quarantined + lost + missing, and where each
+// seq went that is not present. Changes nothing.
+import type { Backend, StoreView } from "../backends/backend.ts";
+import { checkLog } from "../backends/check.ts";
+import type { SeqRange } from "../log/anomaly.ts";
+import { intersect } from "../log/ranges.ts";
+import type { GapReason, GapRecord, LogName } from "../log/record.ts";
+import { logsToScan } from "./scan.ts";
+
+export interface AccountOptions {
+  /** Only this log. Default: every log. */
+  readonly log?: LogName | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Called now and then with the bytes read so far and in all. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** Seqs that are not present, and what became of them. */
+export interface AbsentSeqs extends SeqRange {
+  readonly reason: GapReason | "missing";
+  /** Who wrote the gap record that accounts for them, and when (seconds since the epoch). */
+  readonly by: string | undefined;
+  readonly timestamp: number | undefined;
+}
+
+/** The sum of one log: lastSeq = present + compacted + quarantined + lost + missing. */
+export interface LogSum {
+  readonly log: LogName | "(file)";
+  readonly lastSeq: number;
+  readonly present: number;
+  readonly compacted: number;
+  readonly quarantined: number;
+  readonly lost: number;
+  readonly missing: number;
+  /** Lines without seqs: nothing can be said of them. */
+  readonly unchecked: number;
+  /** Whether something outside the log vouches that nothing is missing behind lastSeq. */
+  readonly endVouched: boolean;
+  /** In the order of the seqs; at most 1,000, `absentCount` counts all. */
+  readonly absent: readonly AbsentSeqs[];
+  readonly absentCount: number;
+}
+
+export interface AccountReport {
+  /** Every seq is present or accounted for. */
+  readonly ok: boolean;
+  readonly verdict: string;
+  readonly path: string;
+  readonly store: string | undefined;
+  readonly lineage: string | undefined;
+  readonly writer: StoreView["writer"];
+  readonly logs: readonly LogSum[];
+}
+
+const ABSENT_MAX = 1000;
+
+/** Rejects with STORE_NOT_FOUND, FORMAT_UNKNOWN, STORAGE_FAILED, or the signal's reason. */
+export async function account(backend: Backend, options: AccountOptions = {}): Promise<AccountReport> {
+  const view = await backend.view();
+  const names = logsToScan(view, options.log);
+  const concerned = view.segments.filter((segment) => names.includes(segment.log));
+  const total = concerned.reduce((sum, { bytes }) => sum + bytes, 0);
+  let done = 0;
+  const onBytes = (bytes: number): void => options.onProgress?.((done += bytes), total);
+  const logs: LogSum[] = [];
+  for (const log of names) logs.push(await sumOf(backend, view, log, options.signal, onBytes));
+  const { identity, writer } = view;
+  return {
+    ok: logs.every(({ missing, unchecked }) => missing === 0 && unchecked === 0),
+    verdict: verdictOf(logs),
+    path: backend.location,
+    store: identity?.store,
+    lineage: identity?.lineage,
+    writer,
+    logs,
+  };
+}
+
+async function sumOf(
+  backend: Backend,
+  view: StoreView,
+  log: LogName | undefined,
+  signal: AbortSignal | undefined,
+  onProgress: (bytes: number) => void,
+): Promise<LogSum> {
+  const gaps: GapRecord[] = [];
+  const checked = await checkLog(backend, view, log, {
+    live: view.writer !== undefined,
+    findingsMax: 1,
+    signal,
+    onProgress,
+    onEntry: (entry) => {
+      if (entry.type === "gap") gaps.push(entry.record);
+    },
+  });
+  const { lastSeq, present, compacted, quarantined, lost, missing, unchecked, endVouched } = checked.account;
+  const absent = absences(gaps, checked.account.absentSeqs, checked.account.missingSeqs);
+  return {
+    log: log ?? "(file)",
+    lastSeq,
+    present,
+    compacted,
+    quarantined,
+    lost,
+    missing,
+    unchecked,
+    endVouched,
+    absent: absent.slice(0, ABSENT_MAX),
+    absentCount: absent.length,
+  };
+}
+
+/** What the gap records say of the seqs that are absent: they may name more than that, and some twice. */
+function absences(gaps: readonly GapRecord[], absent: readonly SeqRange[], missing: readonly SeqRange[]): AbsentSeqs[] {
+  const found: AbsentSeqs[] = missing.map(({ from, to }) => ({
+    from,
+    to,
+    reason: "missing",
+    by: undefined,
+    timestamp: undefined,
+  }));
+  for (const { from, to, reason, by, timestamp } of gaps) {
+    for (const range of intersect(absent, [{ from, to }])) {
+      const told = found.some((other) => other.from <= range.from && range.to <= other.to);
+      if (!told) found.push({ ...range, reason, by, timestamp });
+    }
+  }
+  return found.sort((a, b) => a.from - b.from);
+}
+
+const number = new Intl.NumberFormat("en-US");
+
+function verdictOf(logs: readonly LogSum[]): string {
+  const sum = (of: (log: LogSum) => number): number => logs.reduce((total, log) => total + of(log), 0);
+  const unchecked = sum((log) => log.unchecked);
+  if (unchecked > 0) return `lines without seqs (${number.format(unchecked)}): what may be missing cannot be told`;
+  const missing = sum((log) => log.missing);
+  const seqs = number.format(sum((log) => log.lastSeq));
+  if (missing > 0) return `${number.format(missing)} of ${seqs} seqs are missing, and nothing accounts for them`;
+  const gone = sum((log) => log.compacted + log.quarantined + log.lost);
+  const rest = gone === 0 ? "all of them present" : `${number.format(gone)} of them accounted for by gap records`;
+  return `every one of ${seqs} seqs is present or accounted for, ${rest}`;
+}
