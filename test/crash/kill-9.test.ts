@@ -1,7 +1,7 @@
 // Real processes, the real disk, SIGKILL at random moments: a ledger outside the store holds every acknowledgement that
 // the writer announced, and none may be missing afterwards. The store is opened again by the next round's process.
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,8 +20,14 @@ function random(): number {
 }
 
 /** Runs a writer, kills it after it has acknowledged for a while, and returns what it announced. */
-async function round(path: string, seed: number): Promise<{ log: "events" | "journal"; seq: number; n: number }[]> {
-  const child = spawn(process.execPath, [WRITER, path, String(seed)], { stdio: ["ignore", "pipe", "inherit"] });
+async function round(
+  path: string,
+  seed: number,
+  segmentBytes: string,
+): Promise<{ log: "events" | "journal"; seq: number; n: number }[]> {
+  const child = spawn(process.execPath, [WRITER, path, String(seed), segmentBytes], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   let text = "";
   let timer: NodeJS.Timeout | undefined;
   const closed = new Promise<string | null>((resolve) => child.on("close", (_code, signal) => resolve(signal)));
@@ -46,8 +52,10 @@ test(`kill -9, ${ROUNDS} rounds: nothing that was acknowledged is lost, and ever
   let ledger = { events: new Map<number, number>(), journal: new Map<number, number>() };
   let acknowledged = 0;
   let torn = 0;
+  let sealed = 0;
+  let segmentBytes = ""; // every second store rotates
   for (let i = 1; i <= ROUNDS; i++) {
-    for (const { log, seq, n } of await round(path, SEED * 1000 + i)) {
+    for (const { log, seq, n } of await round(path, SEED * 1000 + i, segmentBytes)) {
       expect(ledger[log].has(seq), `round ${i}: ${log} seq ${seq} was acknowledged twice`).toBe(false);
       ledger[log].set(seq, n);
       acknowledged += 1;
@@ -61,14 +69,17 @@ test(`kill -9, ${ROUNDS} rounds: nothing that was acknowledged is lost, and ever
     }
     if (i % 10 === 0 || i === ROUNDS) {
       await compare(path, ledger, i);
+      sealed += readdirSync(path).filter((name) => /\.\d{20}\.ndjson$/.test(name)).length;
+      segmentBytes = segmentBytes === "" ? "300000" : "";
       path = mkdtempSync(join(tmpdir(), "papyra-kill-")); // a growing store would make the check the whole work
       places.push(path);
       ledger = { events: new Map(), journal: new Map() };
     }
   }
   console.log(
-    `kill -9: ${ROUNDS} rounds, ${acknowledged} acknowledged records, 0 lost, ${torn} torn tails seen (seed ${SEED})`,
+    `kill -9: ${ROUNDS} rounds, ${acknowledged} acknowledged records, 0 lost, ${torn} torn tails and ${sealed} closed segments seen (seed ${SEED})`,
   );
+  if (ROUNDS >= 20) expect(sealed).toBeGreaterThan(10);
   for (const place of places) rmSync(place, { recursive: true, force: true });
 });
 

@@ -1,16 +1,16 @@
 // A process that writes to a store until it is killed, and tells its parent of every acknowledgement. It runs the built
-// package, as a user's process would. Arguments: the path of the store, a seed.
+// package, as a user's process would. Arguments: the path of the store, a seed, the size of a segment (or nothing).
 import { writeSync } from "node:fs";
 import { fileStore, openStore } from "../../dist/index.js";
 
-const [path, seed] = process.argv.slice(2);
+const [path, seed, segmentBytes] = process.argv.slice(2);
 let state = Number(seed) >>> 0;
 const random = () => {
   state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
   return state / 2 ** 32;
 };
 
-const store = await openStore(fileStore({ path }));
+const store = await openStore(fileStore({ path, ...(segmentBytes ? { segmentBytes: Number(segmentBytes) } : {}) }));
 writeSync(1, `open ${store.lastSeq("events")} ${store.lastSeq("journal")}\n`);
 let n = 0;
 
