@@ -1,8 +1,10 @@
 // What an operator reads, word for word: the goldens change only on purpose.
+import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { encodeFields, encodeIdentity, encodeLine, seedOf } from "../../src/log/codec.ts";
+import { encodeSeal } from "../../src/log/seal.ts";
 import { closedName } from "../../src/log/segments.ts";
 import { gone, papyra, scratch, TORN } from "./helpers.ts";
 
@@ -149,7 +151,18 @@ describe("goldens", () => {
 
   test("a missing segment and a file of somebody else", async () => {
     const at = makeDir("missing");
-    writeFileSync(join(at, closedName("events", 4)), identity + line(4));
+    const closed = identity + line(4);
+    const seal = encodeSeal(seedOf(identity), {
+      records: 1,
+      first_seq: 4,
+      last_seq: 4,
+      first_timestamp: 1767225604,
+      last_timestamp: 1767225604,
+      bytes: closed.length,
+      sha256: createHash("sha256").update(closed).digest("hex"),
+      previous: "0".repeat(64), // the seal of the segment that is missing
+    });
+    writeFileSync(join(at, closedName("events", 4)), closed + seal);
     writeFileSync(join(at, "notes.txt"), "");
     writeFileSync(join(at, "events.ndjson"), identity + line(5));
     const { stdout } = await papyra(["persistence", "scan", "--path", at]);
@@ -159,7 +172,7 @@ describe("goldens", () => {
       store: orders-7f3a91c2, lineage b1
 
       LOG           SEGMENTS  BYTES  RECORDS  UNCHECKED  SEQS  ACCOUNTED  MISSING  END
-      events               2    476        2          0  4-5   -                3  not vouched
+      events               2    771        2          0  4-5   -                3  not vouched
       journal              0      0        0          0  -     -                0  not vouched
       audits               0      0        0          0  -     -                0  not vouched
       dead_letters         0      0        0          0  -     -                0  not vouched
