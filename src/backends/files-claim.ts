@@ -2,7 +2,7 @@
 // knows, and after the first failure it accepts nothing more: what a failed write or sync left behind is not known, and
 // trying again on the same file has been seen to "succeed" without the data (the fsync lesson of PostgreSQL, 2018).
 import { join } from "node:path";
-import { readRange, readStart, replaceDurably, syncAncestors } from "../env/durable.ts";
+import { publish, readRange, readStart, replaceDurably, syncAncestors, writeTemporary } from "../env/durable.ts";
 import type { Env, FileLock } from "../env/env.ts";
 import { ensureError, PapyraError } from "../errors.ts";
 import { encodeIdentity } from "../log/codec.ts";
@@ -86,13 +86,26 @@ class FilesClaim implements Claim {
   }
 
   /**
-   * 1. the new segment is written whole under a temporary name; 2. the old one gets its closed name; 3. the new one gets
-   * the active name; 4. the directory is synced. A crash between 2 and 3 leaves no active segment, and this is called again.
+   * 1. the new segment is written whole under a temporary name: on a full disk nothing else happens; 2. the old one gets its
+   * closed name, durably; 3. the new one gets the active name, durably. A crash between 2 and 3 leaves no active segment, and
+   * this is called again.
    */
   async startSegment(log: LogName, identityLine: Uint8Array, closedSeq: number, lastSeq: number): Promise<void> {
     this.#assertUsable();
     const { fs, random } = this.#env;
     const active = join(this.#path, activeName(log));
+    try {
+      const temporary = await writeTemporary(fs, random, active, (append) => append(identityLine));
+      await this.#close(log, active, closedSeq);
+      await publish(fs, temporary, active);
+      await this.resume(log, identityLine.length, lastSeq);
+    } catch (error) {
+      throw this.#poison(error); // the mark goes on saying what it said
+    }
+  }
+
+  async #close(log: LogName, active: string, closedSeq: number): Promise<void> {
+    const { fs } = this.#env;
     const open = this.#logs.get(log);
     if (open !== undefined) await open.file.close();
     this.#logs.delete(log);
@@ -103,8 +116,6 @@ class FilesClaim implements Claim {
       await fs.rename(active, join(this.#path, closedName(log, closedSeq, generation)));
       await fs.syncDir(this.#path);
     }
-    await replaceDurably(fs, random, active, (append) => append(identityLine));
-    await this.resume(log, identityLine.length, lastSeq);
   }
 
   async append(parts: readonly AppendPart[]): Promise<AppendedAt[]> {

@@ -76,12 +76,15 @@ export async function readStart(fs: Fs, path: string, bytesMax: number): Promise
  * 3. the directory is synced: the commit point.
  * `write` gets a function that appends bytes to the temporary file.
  */
-export async function replaceDurably(
-  fs: Fs,
-  random: Random,
-  path: string,
-  write: (append: (bytes: Uint8Array) => Promise<void>) => Promise<void>,
-): Promise<void> {
+export async function replaceDurably(fs: Fs, random: Random, path: string, write: WriteAll): Promise<void> {
+  await publish(fs, await writeTemporary(fs, random, path, write), path);
+}
+
+/** Writes a file by a function that appends to it. */
+type WriteAll = (append: (bytes: Uint8Array) => Promise<void>) => Promise<void>;
+
+/** Step 1 of the above, for who has something to do before the others. Resolves with the path of the temporary file. */
+export async function writeTemporary(fs: Fs, random: Random, path: string, write: WriteAll): Promise<string> {
   const temporary = `${path}.tmp-${random.hex(4)}`;
   const file = await fs.open(temporary, "create");
   try {
@@ -96,12 +99,27 @@ export async function replaceDurably(
       await file.close();
     }
     await imitateFormer(fs, temporary, path);
+    return temporary;
+  } catch (error) {
+    await drop(fs, temporary);
+    throw error;
+  }
+}
+
+/** Steps 2 and 3. */
+export async function publish(fs: Fs, temporary: string, path: string): Promise<void> {
+  try {
     await fs.rename(temporary, path);
   } catch (error) {
-    await fs.remove(temporary).catch(() => undefined); // best effort: a stray temporary file is reported by scan and harmless
+    await drop(fs, temporary);
     throw error;
   }
   await fs.syncDir(dirname(path));
+}
+
+/** Best effort: a stray temporary file is reported by scan and harmless. */
+async function drop(fs: Fs, temporary: string): Promise<void> {
+  await fs.remove(temporary).catch(() => undefined);
 }
 
 /**
