@@ -8,7 +8,7 @@ export default defineConfig({
   resolve: { alias: { "papyra/testing": source("testing/index.ts"), papyra: source("index.ts") } },
   test: {
     include: ["test/**/*.test.ts"],
-    testTimeout: 120_000,
+    testTimeout: 300_000,
     hookTimeout: 120_000,
     pool: "forks",
     maxWorkers: 2,
