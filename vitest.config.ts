@@ -5,7 +5,11 @@ const source = (path: string): string => fileURLToPath(new URL(`src/${path}`, im
 
 export default defineConfig({
   // Examples import the package by its name.
-  resolve: { alias: { "papyra/testing": source("testing/index.ts"), papyra: source("index.ts") } },
+  resolve: { alias: {
+      "papyra/testing": source("testing/index.ts"),
+      "papyra/redis": source("redis/index.ts"),
+      papyra: source("index.ts"),
+    } },
   test: {
     include: ["test/**/*.test.ts"],
     testTimeout: 300_000,

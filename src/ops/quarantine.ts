@@ -19,7 +19,8 @@ export async function keepBytes(
 ): Promise<string> {
   const lone = view.segments.some((segment) => segment.log === undefined);
   const home = lone ? dirname(backend.location) : backend.location;
-  const directory = join(run.root ?? join(home, QUARANTINE_DIR), run.recovery);
+  // Not joined as a path: the place of a store may be an address.
+  const directory = run.root === undefined ? `${home}/${QUARANTINE_DIR}/${run.recovery}` : join(run.root, run.recovery);
   const bySegment = new Map<string, RemovedBytes[]>();
   for (const removed of removals) bySegment.set(removed.segment, [...(bySegment.get(removed.segment) ?? []), removed]);
   const files = new Map<string, AsyncIterable<Uint8Array>>();

@@ -73,6 +73,7 @@ async function checkKept(
     assert.equal(kept.size, 0);
     return;
   }
+  assert.equal(dir !== undefined, kept.size > 0, "what the report says was kept is there");
   for (const [name, content] of kept) {
     if (!name.endsWith(`${SEGMENT}.reasons.json`)) continue;
     assert.ok(dir !== undefined && name.includes(dir.slice(-10)), "the report names the quarantine");

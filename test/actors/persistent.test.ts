@@ -53,6 +53,7 @@ describe("a persistent actor", () => {
     const { store, system } = await started();
     const ref = system.get(ledger, "a");
     await ref.ask("total");
+    await system.store?.flush(); // the event of its start is written
     const before = system.store?.stats().batches as number;
     expect(await ref.ask("putAll", { values: [1, 2, 3] })).toBe(3);
     expect((system.store?.stats().batches as number) - before).toBe(1);

@@ -1,0 +1,270 @@
+// The writer's side of a Redis store. It knows of each log where it ends, and every write says so to the server, which compares
+// before it writes: a reply that was lost is asked for again, and whoever lost the lease to another writer is fenced.
+import type { AppendedAt, AppendPart, Claim, Splice, StoreIdentity, StoreView } from "../backends/backend.ts";
+import { encodeStoreFile } from "../backends/store-file.ts";
+import type { Env } from "../env/env.ts";
+import { ensureError, PapyraError } from "../errors.ts";
+import { encodeIdentity } from "../log/codec.ts";
+import { LOG_NAMES, type LogName } from "../log/record.ts";
+import { activeName, closedName } from "../log/segments.ts";
+import type { Argument, Connection, Reply } from "./connection.ts";
+import type { Keys } from "./keys.ts";
+import { encodeEnd, encodeLayout, idText, type LogEnd, parseId, place, type SegmentLayout } from "./layout.ts";
+import type { Lease } from "./lease.ts";
+import { settled } from "./claim-reply.ts";
+import { look, type LogLook, viewOf } from "./look.ts";
+import { Rewrite } from "./rewrite.ts";
+import { DISCARD, WRITE } from "./scripts.ts";
+
+/** One log as its writer knows it. */
+interface OpenLog {
+  segments: SegmentLayout[];
+  end: LogEnd;
+}
+
+/** What one write asks of one stream. */
+interface StreamWrite {
+  readonly log: LogName;
+  /** The last id that the stream must have. */
+  readonly expected: string;
+  /** The id of the first line. */
+  readonly next: string;
+  readonly bytes: Uint8Array;
+  readonly seq: number;
+  /** The length of the active segment behind it. */
+  readonly reaches: number;
+}
+
+export class RedisClaim implements Claim {
+  readonly #env: Env;
+  readonly #connection: Connection;
+  readonly #keys: Keys;
+  readonly #location: string;
+  readonly #lease: Lease;
+  readonly #logs = new Map<LogName, OpenLog>();
+  readonly #changed: () => void;
+  #failure: Error | undefined;
+  #released = false;
+
+  /** `changed`: whoever keeps a layout for reading looks again. */
+  constructor(
+    env: Env,
+    connection: Connection,
+    place: { readonly keys: Keys; readonly location: string; readonly lease: Lease; readonly changed: () => void },
+  ) {
+    this.#env = env;
+    this.#connection = connection;
+    this.#keys = place.keys;
+    this.#location = place.location;
+    this.#lease = place.lease;
+    this.#changed = place.changed;
+  }
+
+  async view(): Promise<StoreView> {
+    const seen = await look(this.#connection, this.#keys);
+    return viewOf(this.#connection, this.#keys, seen, { location: this.#location, claimed: true });
+  }
+
+  async create(identity: StoreIdentity): Promise<void> {
+    this.#assertUsable();
+    const seen = await look(this.#connection, this.#keys);
+    const writes: StreamWrite[] = [];
+    const fields: string[] = ["identity", encodeStoreFile(identity).toString()];
+    for (const log of LOG_NAMES) {
+      const { segments, last, end } = seen.logs[log];
+      if (segments.length > 0) continue;
+      const bytes = Buffer.from(encodeIdentity({ log, store: identity.store, lineage: identity.lineage }));
+      const number = this.#newNumber(last);
+      fields.push(log, encodeLayout([fresh(number, activeName(log))]));
+      writes.push({ log, expected: last, next: `${number}-0`, bytes, seq: end?.seq ?? 0, reaches: bytes.length });
+    }
+    await this.#write(writes, fields);
+    this.#changed();
+  }
+
+  async resume(log: LogName, bytes: number, lastSeq: number): Promise<void> {
+    this.#assertUsable();
+    const seen = (await look(this.#connection, this.#keys)).logs[log];
+    const segments = seen.segments.map((segment) => ({ ...segment, runs: [...segment.runs] }));
+    const active = segments.at(-1);
+    if (active?.bytes !== bytes) {
+      throw new PapyraError(
+        "STORAGE_FAILED",
+        `${this.#keys.stream(log)} has ${active?.bytes ?? 0} bytes in its last segment, not the ${bytes} that were verified`,
+        { hint: "is something else writing to the stream?" },
+      );
+    }
+    const end = endOf(seen, active, Math.max(lastSeq, seen.end?.seq ?? 0));
+    await this.#write([], [log, encodeLayout(segments), `${log}:end`, encodeEnd(end)]);
+    this.#logs.set(log, { segments, end });
+    this.#changed();
+  }
+
+  async startSegment(log: LogName, identityLine: Uint8Array, closedSeq: number, lastSeq: number): Promise<void> {
+    this.#assertUsable();
+    const seen = (await look(this.#connection, this.#keys)).logs[log];
+    const names = new Set(seen.segments.map(({ name }) => name));
+    let generation = 0;
+    while (names.has(closedName(log, closedSeq, generation))) generation += 1;
+    const closed = seen.segments.map((segment) => ({
+      ...segment,
+      name: segment.name === activeName(log) ? closedName(log, closedSeq, generation) : segment.name,
+      runs: [...segment.runs],
+    }));
+    const number = this.#newNumber(seen.last);
+    const segments = [...closed, fresh(number, activeName(log))];
+    const write: StreamWrite = {
+      log,
+      expected: seen.last,
+      next: `${number}-0`,
+      bytes: identityLine,
+      seq: Math.max(lastSeq, seen.end?.seq ?? 0),
+      reaches: identityLine.length,
+    };
+    try {
+      await this.#write([write], [log, encodeLayout(segments)]);
+    } catch (error) {
+      throw this.#poison(error);
+    }
+    const { last, next } = after(write);
+    const end = { seq: lastSeq, last, next, bytes: identityLine.length, length: seen.length + 1 };
+    this.#logs.set(log, { segments, end });
+    this.#changed();
+  }
+
+  async append(parts: readonly AppendPart[]): Promise<AppendedAt[]> {
+    this.#assertUsable();
+    const writes = parts.map(({ log, bytes, lastSeq }): StreamWrite => {
+      const { end } = this.#open(log);
+      return { log, expected: end.last, next: end.next, bytes, seq: lastSeq, reaches: end.bytes + bytes.length };
+    });
+    try {
+      await this.#write(writes, []);
+    } catch (error) {
+      throw this.#poison(error);
+    }
+    return writes.map((write) => {
+      const open = this.#open(write.log);
+      const offset = open.end.bytes;
+      const active = open.segments.at(-1) as SegmentLayout;
+      open.end = { ...open.end, ...after(write), seq: write.seq, bytes: write.reaches };
+      return { segment: active.name, id: String(active.number), offset };
+    });
+  }
+
+  durableSeq(log: LogName): number {
+    return this.#open(log).end.seq;
+  }
+
+  /** What the server does with its own disk is its policy; nothing is held back here. */
+  async sync(): Promise<void> {
+    this.#assertUsable();
+  }
+
+  async rewrite(segment: string, splices: readonly Splice[]): Promise<void> {
+    this.#assertUsable();
+    const seen = await look(this.#connection, this.#keys);
+    const log = LOG_NAMES.find((name) => seen.logs[name].segments.some((candidate) => candidate.name === segment));
+    if (log === undefined) throw new PapyraError("STORE_NOT_FOUND", `there is no segment ${segment}`);
+    await new Rewrite(this.#connection, this.#keys, this.#lease.token, log, seen.logs[log]).run(segment, splices);
+    this.#changed();
+  }
+
+  async vouch(lastSeqs: Readonly<Partial<Record<LogName, number>>>): Promise<void> {
+    this.#assertUsable();
+    const { logs } = await look(this.#connection, this.#keys);
+    const fields: string[] = [];
+    for (const log of LOG_NAMES) {
+      const seq = lastSeqs[log];
+      const active = logs[log].segments.at(-1);
+      if (seq === undefined || active === undefined) continue;
+      const end = endOf(logs[log], active, seq);
+      fields.push(log, encodeLayout(logs[log].segments), `${log}:end`, encodeEnd(end));
+      const open = this.#logs.get(log);
+      if (open !== undefined) open.end = end;
+    }
+    await this.#write([], fields);
+  }
+
+  async tidy(): Promise<readonly string[]> {
+    this.#assertUsable();
+    const staged = LOG_NAMES.map((log) => this.#keys.staging(log));
+    const reply = await this.#connection.script(
+      DISCARD,
+      [this.#keys.meta, this.#keys.writer, ...staged],
+      [this.#lease.token],
+    );
+    return this.#settled(reply).map(String);
+  }
+
+  async release(): Promise<void> {
+    if (this.#released) return;
+    this.#released = true;
+    await this.#lease.release();
+  }
+
+  /** Segments are numbered by the time at which they began, so that ids tell times as far as they can. */
+  #newNumber(last: string): number {
+    return Math.max(this.#env.clock.nowMs(), parseId(last).ms + 1);
+  }
+
+  async #write(writes: readonly StreamWrite[], fields: readonly string[]): Promise<void> {
+    const streams = writes.map(({ log }) => this.#keys.stream(log));
+    const parts = writes.flatMap(({ log, expected, next, bytes, seq, reaches }): Argument[] => {
+      const { ms, off } = parseId(next);
+      const raw = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+      return [log, expected, String(ms), String(off), raw, String(seq), String(reaches)];
+    });
+    const { token, value, leaseMs } = this.#lease;
+    const args = [token, value, String(leaseMs), String(fields.length / 2), ...fields, ...parts];
+    this.#settled(await this.#connection.script(WRITE, [this.#keys.meta, this.#keys.writer, ...streams], args));
+  }
+
+  #settled(reply: readonly Reply[]): readonly Reply[] {
+    return settled(reply, this.#location);
+  }
+
+  #open(log: LogName): OpenLog {
+    const open = this.#logs.get(log);
+    if (open === undefined) throw new PapyraError("INTERNAL", `the log ${log} was appended to before it was resumed`);
+    return open;
+  }
+
+  #poison(error: unknown): Error {
+    this.#failure ??= ensureError(error);
+    return this.#failure;
+  }
+
+  #assertUsable(): void {
+    if (this.#released) throw new PapyraError("STORE_CLOSED", `the claim on ${this.#location} has ended`);
+    const failure = this.#failure ?? this.#lease.lost;
+    if (failure === undefined) return;
+    throw new PapyraError("STORE_POISONED", `the writer of ${this.#location} has failed: ${failure.message}`, {
+      cause: failure,
+      hint: "mend the cause, then open the store again; run papyra persistence scan to see what is there",
+    });
+  }
+}
+
+function fresh(number: number, name: string): SegmentLayout {
+  return { number, name, bytes: 0, runs: [{ ms: number, off: 0, at: 0 }] };
+}
+
+/** The last id that a write gives, and the one behind it. */
+function after({ next, bytes }: StreamWrite): Pick<LogEnd, "last" | "next"> {
+  const { ms, off } = parseId(next);
+  const lastLine = bytes.subarray(0, -1).lastIndexOf(0x0a) + 1;
+  return { last: idText({ ms, off: off + lastLine }), next: idText({ ms, off: off + bytes.length }) };
+}
+
+/** The end of a log that goes on where the stream ends, whatever stands there. */
+function endOf(seen: LogLook, active: SegmentLayout, seq: number): LogEnd {
+  const { end, last, length } = seen;
+  if (end?.last === last && end.length === length && end.bytes === active.bytes) return { ...end, seq };
+  const { ms, off } = parseId(last);
+  const run = active.runs.at(-1);
+  const dense = run?.ms === ms ? run.off + (active.bytes - run.at) : 0;
+  const next = { ms, off: Math.max(dense, off + 1) };
+  if (run === undefined || next.off !== dense) place({ ...active, runs: active.runs }, { id: next, bytes: 0 });
+  return { seq, last, bytes: active.bytes, length, next: idText(next) };
+}

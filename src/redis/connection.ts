@@ -1,0 +1,196 @@
+// One connection to the server, and what becomes of a command whose answer does not come. The client neither connects again
+// nor repeats anything by itself: a connection that failed, or was silent for too long, is thrown away, and what was asked is
+// asked again over a new one. So everything that is asked here must be safe to ask twice (scripts.ts).
+import { createHash } from "node:crypto";
+import type { Clock } from "../env/env.ts";
+import { ensureError, PapyraError } from "../errors.ts";
+import type { RedisTiming } from "./options.ts";
+
+/** What the server answers: RESP2, text as bytes. */
+export type Reply = Buffer | string | number | null | Reply[];
+
+export type Argument = string | Buffer;
+
+/** As much of a client of the package `redis` as is used. */
+export interface RawClient {
+  destroy(): void;
+  ref(): void;
+  unref(): void;
+  send(args: readonly Argument[]): Promise<Reply>;
+}
+
+/** The server gave an answer, and it was an error. */
+export class ServerError extends Error {
+  readonly code: string;
+
+  constructor(text: string) {
+    super(text);
+    this.code = /^[A-Z]+/.exec(text)?.[0] ?? "ERR";
+  }
+}
+
+/** Answers that may be others in a moment: the server starts, is being replaced, or is full until somebody makes room. */
+const PASSING: ReadonlySet<string> = new Set([
+  "LOADING",
+  "MASTERDOWN",
+  "NOREPLICAS",
+  "READONLY",
+  "BUSY",
+  "TRYAGAIN",
+  "CLUSTERDOWN",
+  "MISCONF",
+  "OOM",
+  "UNBLOCKED",
+]);
+/** After these another server may answer under the same name. */
+const ELSEWHERE: ReadonlySet<string> = new Set(["READONLY", "MASTERDOWN", "CLUSTERDOWN"]);
+const PAUSE_MS = { first: 20, most: 1000 } as const;
+/** A connection that nobody used for so long is closed. */
+const IDLE_MS = 10_000;
+
+export class Connection {
+  readonly #make: () => Promise<RawClient>;
+  readonly #clock: Clock;
+  readonly #timing: RedisTiming;
+  /** For messages. */
+  readonly #location: string;
+  #client: Promise<RawClient> | undefined;
+  #reached = false;
+  #pending = 0;
+  #cancelIdle: (() => void) | undefined;
+
+  constructor(make: () => Promise<RawClient>, clock: Clock, timing: RedisTiming, location: string) {
+    this.#make = make;
+    this.#clock = clock;
+    this.#timing = timing;
+    this.#location = location;
+  }
+
+  /** Runs a script, whether the server knows it already or not. */
+  async script(text: string, keys: readonly string[], args: readonly Argument[]): Promise<Reply[]> {
+    const rest = [String(keys.length), ...keys, ...args];
+    const reply = await this.#persist(async () => {
+      try {
+        return await this.#once(["EVALSHA", shaOf(text), ...rest]);
+      } catch (error) {
+        if (!(error instanceof ServerError) || error.code !== "NOSCRIPT") throw error;
+        return this.#once(["EVAL", text, ...rest]);
+      }
+    });
+    return reply as Reply[];
+  }
+
+  /** Runs one command. */
+  command(...args: readonly Argument[]): Promise<Reply> {
+    return this.#persist(() => this.#once(args));
+  }
+
+  /** The same without asking again: for who would rather not know than wait. */
+  async tryOnce(...args: readonly Argument[]): Promise<Reply> {
+    return this.#counted(() => this.#once(args));
+  }
+
+  /** Asks until there is an answer, or the time is over. */
+  async #persist(ask: () => Promise<Reply>): Promise<Reply> {
+    return this.#counted(async () => {
+      const end = this.#clock.monotonicMs() + this.#timing.outcomeTimeoutMs;
+      for (let pause: number = PAUSE_MS.first; ; pause = Math.min(2 * pause, PAUSE_MS.most)) {
+        try {
+          return await ask();
+        } catch (thrown) {
+          const error = ensureError(thrown);
+          if (error instanceof PapyraError) throw error;
+          if (error instanceof ServerError && !PASSING.has(error.code)) throw this.#refusal(error);
+          if (!this.#reached || this.#clock.monotonicMs() + pause > end) throw this.#givenUp(error);
+        }
+        await new Promise<void>((resolve) => void this.#clock.after(pause, resolve, "foreground"));
+      }
+    });
+  }
+
+  /** Only while somebody waits for an answer does the connection keep the process alive, or itself. */
+  async #counted<T>(work: () => Promise<T>): Promise<T> {
+    this.#pending += 1;
+    this.#cancelIdle?.();
+    try {
+      return await work();
+    } finally {
+      this.#pending -= 1;
+      if (this.#pending === 0) {
+        await this.#client?.then(
+          (client) => client.unref(),
+          () => undefined,
+        );
+        this.#cancelIdle = this.#clock.after(IDLE_MS, () => this.#drop(), "background");
+      }
+    }
+  }
+
+  async #once(args: readonly Argument[]): Promise<Reply> {
+    this.#client ??= this.#make();
+    const current = this.#client;
+    try {
+      const client = await current;
+      this.#reached = true;
+      client.ref();
+      return await this.#timed(client.send(args), args[0] as string);
+    } catch (error) {
+      const answered = error instanceof ServerError && !ELSEWHERE.has(error.code);
+      if (!answered && this.#client === current) this.#drop();
+      throw error;
+    }
+  }
+
+  #timed(reply: Promise<Reply>, what: string): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      const late = (): void => reject(new Error(`no answer to ${what} within ${this.#timing.commandTimeoutMs} ms`));
+      const cancel = this.#clock.after(this.#timing.commandTimeoutMs, late, "foreground");
+      reply.then(resolve, reject).finally(cancel);
+    });
+  }
+
+  #drop(): void {
+    const client = this.#client;
+    this.#client = undefined;
+    void client?.then(
+      (made) => made.destroy(),
+      () => undefined,
+    );
+  }
+
+  #refusal(error: ServerError): PapyraError {
+    const hints: Readonly<Record<string, string>> = {
+      WRONGTYPE: "a key of that name belongs to another program: choose another prefix",
+      CROSSSLOT: "on a cluster all keys of a store must be in one slot: set hashTag",
+      NOPERM: "give the user of the URL the commands that docs/backends.md lists",
+      NOAUTH: "name a user and password in the URL",
+      WRONGPASS: "check the user and password in the URL",
+    };
+    return new PapyraError("STORAGE_FAILED", `${this.#location} refused: ${error.message}`, {
+      cause: error,
+      hint: hints[error.code] ?? "look at the server's log",
+    });
+  }
+
+  #givenUp(error: Error): PapyraError {
+    if (!this.#reached)
+      return new PapyraError("STORAGE_FAILED", `${this.#location} cannot be reached: ${error.message}`, {
+        cause: error,
+        hint: "check the URL, and that the server runs",
+      });
+    const full = error instanceof ServerError && error.code === "OOM";
+    const tried = `${this.#location} did not come round within ${this.#timing.outcomeTimeoutMs} ms`;
+    return new PapyraError(full ? "STORAGE_FULL" : "STORAGE_FAILED", `${tried}: ${error.message}`, {
+      cause: error,
+      hint: full ? "give the server more memory, or trim what it holds" : "look at the server, then start again",
+    });
+  }
+}
+
+const SHAS = new Map<string, string>();
+
+function shaOf(script: string): string {
+  let sha = SHAS.get(script);
+  if (sha === undefined) SHAS.set(script, (sha = createHash("sha1").update(script).digest("hex")));
+  return sha;
+}

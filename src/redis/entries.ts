@@ -1,0 +1,106 @@
+// Entries of a stream, page by page, and bytes of a segment by their offsets.
+import { PapyraError } from "../errors.ts";
+import type { Connection, Reply } from "./connection.ts";
+import { type EntryId, idAt, idText, isBefore, offsetOf, parseId, type SegmentLayout } from "./layout.ts";
+
+export interface Entry {
+  readonly id: EntryId;
+  readonly bytes: Buffer;
+}
+
+const PAGE_ENTRIES = 1000;
+const PAGE_BYTES = 4 << 20;
+/** The first page shows how long the lines are. */
+const FIRST_ENTRIES = 50;
+const LINE_BYTES = 256;
+
+/** Entries from one id to another, in pages of about equal bytes. */
+export async function* readPages(
+  connection: Connection,
+  key: string,
+  from: string,
+  to: string,
+  bounds: { readonly count?: number; readonly pages?: number } = {},
+): AsyncGenerator<Entry[], void, undefined> {
+  let start = from;
+  let count = bounds.count ?? FIRST_ENTRIES;
+  for (let page = 0; page < (bounds.pages ?? Number.POSITIVE_INFINITY); page++) {
+    const reply = (await connection.command("XRANGE", key, start, to, "COUNT", String(count))) as Reply[][];
+    if (reply.length === 0) return;
+    const entries = reply.map(entryOf);
+    yield entries;
+    if (reply.length < count) return;
+    start = `(${String((reply.at(-1) as Reply[])[0])}`;
+    const bytes = entries.reduce((sum, entry) => sum + entry.bytes.length, 0);
+    count = Math.max(1, Math.min(PAGE_ENTRIES, Math.floor((PAGE_BYTES * entries.length) / Math.max(bytes, 1))));
+  }
+}
+
+/** Ours have one field. What somebody else put there is shown as it is, in one line, for a scan to judge. */
+function entryOf([id, fields]: Reply[]): Entry {
+  const values = fields as Buffer[];
+  const ours = values.length === 2 && values[0]?.toString() === "data";
+  const foreign = (): Buffer =>
+    Buffer.concat([
+      ...values.flatMap((value, i) => (i === 0 ? [value] : [Buffer.from(" "), value])),
+      Buffer.from("\n"),
+    ]);
+  return { id: parseId(String(id)), bytes: ours ? (values[1] as Buffer) : foreign() };
+}
+
+/** Bytes `[from, to)` of a segment, a page a chunk. */
+export async function* readBytes(
+  connection: Connection,
+  key: string,
+  segment: SegmentLayout,
+  from: number,
+  to: number,
+): AsyncGenerator<Buffer, void, undefined> {
+  const end = Math.min(to, segment.bytes);
+  if (from >= end) return;
+  const first = await entryAt(connection, key, segment, from);
+  let position = offsetOf(segment, first.id) as number;
+  const take = ({ id, bytes }: Entry): Buffer => {
+    if (offsetOf(segment, id) !== position) throw changed(segment.name, id);
+    const part = bytes.subarray(Math.max(0, from - position), Math.min(bytes.length, end - position));
+    position += bytes.length;
+    return part;
+  };
+  yield take(first);
+  if (position >= end) return;
+  const count = Math.max(1, Math.min(FIRST_ENTRIES, Math.ceil((end - position) / LINE_BYTES)));
+  for await (const page of readPages(connection, key, `(${idText(first.id)}`, "+", { count })) {
+    const parts: Buffer[] = [];
+    for (const entry of page) {
+      if (position >= end) break;
+      parts.push(take(entry));
+    }
+    yield Buffer.concat(parts);
+    if (position >= end) return;
+  }
+}
+
+/** The entry in which a byte of a segment lies. */
+async function entryAt(connection: Connection, key: string, segment: SegmentLayout, offset: number): Promise<Entry> {
+  const found = idAt(segment, offset);
+  if (found === undefined) throw changed(segment.name, { ms: segment.number, off: 0 });
+  const reply = await connection.command("XREVRANGE", key, idText(found.id), idText(found.run), "COUNT", "1");
+  const [entry] = (reply as Reply[][]).map(entryOf);
+  if (entry === undefined || isBefore(entry.id, found.run)) throw changed(segment.name, found.id);
+  if ((offsetOf(segment, entry.id) as number) + entry.bytes.length <= offset) throw changed(segment.name, found.id);
+  return entry;
+}
+
+/** The layout that the caller has is no longer that of the stream. */
+export class LayoutChanged extends PapyraError {
+  constructor(segment: string, id: EntryId) {
+    super("STORAGE_FAILED", `${segment} changed while it was read: nothing, or something else, is at ${idText(id)}`, {
+      hint: "is something else than Papyra changing the stream? Run: papyra persistence scan",
+      details: { segment, id: idText(id) },
+    });
+  }
+}
+
+function changed(segment: string, id: EntryId): LayoutChanged {
+  return new LayoutChanged(segment, id);
+}

@@ -1,0 +1,24 @@
+// The names of all keys of a store.
+import type { LogName } from "../log/record.ts";
+
+export interface Keys {
+  /** The hash beside the streams: who the store is, who writes, and of each log its layout and its end. */
+  readonly meta: string;
+  /** The lease of the writer; goes by itself when it is not renewed. */
+  readonly writer: string;
+  /** What recovery kept. */
+  readonly quarantine: string;
+  stream(log: LogName): string;
+  /** A stream in the making, which takes the place of the other in one step. */
+  staging(log: LogName): string;
+}
+
+export function keysOf(base: string): Keys {
+  return {
+    meta: `${base}:meta`,
+    writer: `${base}:writer`,
+    quarantine: `${base}:quarantine`,
+    stream: (log) => `${base}:${log}`,
+    staging: (log) => `${base}:${log}:rewrite`,
+  };
+}

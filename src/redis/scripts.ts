@@ -1,0 +1,154 @@
+// What runs inside the server, each script as one step that nobody can get between. Every one that writes checks first
+// whether its claim still holds, and can be sent again when its answer was lost: it then finds its own work and says so.
+
+/** The first lines of every script that writes. KEYS[1] is the store's hash; ARGV[1] the token of the claim. */
+const FENCE = `
+if redis.call('HGET', KEYS[1], 'writer') ~= ARGV[1] then return {'FENCED', redis.call('GET', KEYS[2]) or ''} end
+`;
+
+const LAST_ID = `
+local function last_id(key)
+  if redis.call('EXISTS', key) == 0 then return '0-0' end
+  local info = redis.call('XINFO', 'STREAM', key)
+  for i = 1, #info, 2 do if info[i] == 'last-generated-id' then return info[i + 1] end end
+end
+`;
+
+/** KEYS: hash, lease, then a stream and its staging key a log. One instant of everything that a view needs. */
+export const LOOK = `${LAST_ID}
+local view = {redis.call('HGETALL', KEYS[1]), redis.call('GET', KEYS[2]) or ''}
+for k = 3, #KEYS, 2 do
+  local key = KEYS[k]
+  local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+  local id, bytes = '', 0
+  if last then
+    id = last[1]
+    local fields = last[2]
+    if #fields == 2 and fields[1] == 'data' then bytes = #fields[2] else bytes = #table.concat(fields, ' ') + 1 end
+  end
+  view[#view + 1] = {redis.call('XLEN', key), last_id(key), id, bytes, redis.call('EXISTS', KEYS[k + 1])}
+end
+return view
+`;
+
+/** KEYS: hash, lease. ARGV: token, lease, its milliseconds. */
+export const ACQUIRE = `
+local held = redis.call('GET', KEYS[2])
+if held == ARGV[2] then return {'OK'} end
+if held then return {'LOCKED', held, redis.call('PTTL', KEYS[2])} end
+redis.call('HSET', KEYS[1], 'writer', ARGV[1])
+redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+return {'OK'}
+`;
+
+/** KEYS: hash, lease. ARGV: token, lease, its milliseconds. Works while the server is out of memory, where SET does not. */
+export const RENEW = `${FENCE}
+if redis.call('PEXPIRE', KEYS[2], ARGV[3]) == 0 then redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3]) end
+return {'OK'}
+`;
+
+/** KEYS: hash, lease. ARGV: token. Whatever of this claim is still on its way is refused from now on. */
+export const RELEASE = `
+if redis.call('HGET', KEYS[1], 'writer') == ARGV[1] then
+  redis.call('HDEL', KEYS[1], 'writer')
+  redis.call('DEL', KEYS[2])
+end
+return {'OK'}
+`;
+
+/**
+ * Compare and append. KEYS: hash, lease, the streams. ARGV: token, lease, its milliseconds, how many fields of the hash to
+ * set, their names and values; then for each stream: log, the last id that it must have, the first id as two numbers, the
+ * lines as one piece of bytes, the seq that the log then reaches, and how long its active segment then is. Everything is
+ * compared before anything is written, so that it is all or nothing.
+ */
+export const WRITE = `${FENCE}${LAST_ID}
+local fields = tonumber(ARGV[4])
+local at = 5 + 2 * fields
+local parts, done = {}, 0
+for k = 3, #KEYS do
+  local offset, bytes = tonumber(ARGV[at + 3]), ARGV[at + 4]
+  local entries, from = {}, 1
+  while from <= #bytes do
+    local eol = string.find(bytes, '\\n', from, true) or #bytes
+    entries[#entries + 1] = {ARGV[at + 2] .. '-' .. string.format('%.0f', offset + from - 1), string.sub(bytes, from, eol)}
+    from = eol + 1
+  end
+  local last, final = last_id(KEYS[k]), entries[#entries]
+  if last ~= ARGV[at + 1] then
+    local stored = redis.call('XRANGE', KEYS[k], final[1], final[1])[1]
+    if last ~= final[1] or not stored or stored[2][2] ~= final[2] then return {'CONFLICT', KEYS[k], last, ARGV[at + 1]} end
+    done = done + 1
+  end
+  parts[#parts + 1] = {KEYS[k], entries, ARGV[at], ARGV[at + 5], ARGV[at + 6], ARGV[at + 2], offset + #bytes}
+  at = at + 7
+end
+if done > 0 and done < #parts then return {'CONFLICT', KEYS[3], 'one log of several', 'all of them'} end
+if done > 0 then return {'DUP'} end
+for _, part in ipairs(parts) do
+  local key, entries = part[1], part[2]
+  for _, entry in ipairs(entries) do redis.call('XADD', key, entry[1], 'data', entry[2]) end
+  local reached = {part[4], entries[#entries][1], part[5], redis.call('XLEN', key), part[6] .. '-' .. string.format('%.0f', part[7])}
+  redis.call('HSET', KEYS[1], part[3] .. ':end', table.concat(reached, ' '))
+end
+for i = 0, fields - 1 do redis.call('HSET', KEYS[1], ARGV[5 + 2 * i], ARGV[6 + 2 * i]) end
+if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3]) end
+return {'OK'}
+`;
+
+/** KEYS: hash, lease, stream, staging. ARGV: token, from, to, count. Returns how many there were, and the last id. */
+export const COPY = `${FENCE}
+local entries = redis.call('XRANGE', KEYS[3], ARGV[2], ARGV[3], 'COUNT', ARGV[4])
+for _, entry in ipairs(entries) do
+  if #redis.call('XRANGE', KEYS[4], entry[1], entry[1]) == 0 then redis.call('XADD', KEYS[4], entry[1], unpack(entry[2])) end
+end
+return {'OK', #entries, #entries > 0 and entries[#entries][1] or ''}
+`;
+
+/** KEYS: hash, lease, staging. ARGV: token, then ids and lines. */
+export const PUT = `${FENCE}
+for i = 2, #ARGV, 2 do
+  if #redis.call('XRANGE', KEYS[3], ARGV[i], ARGV[i]) == 0 then redis.call('XADD', KEYS[3], ARGV[i], 'data', ARGV[i + 1]) end
+end
+return {'OK'}
+`;
+
+/** KEYS: hash, lease, then keys to remove. ARGV: token. Returns which there were. */
+export const DISCARD = `${FENCE}
+local gone = {'OK'}
+for k = 3, #KEYS do if redis.call('UNLINK', KEYS[k]) == 1 then gone[#gone + 1] = KEYS[k] end end
+return gone
+`;
+
+/**
+ * KEYS: hash, lease, stream, staging. ARGV: token, the last id that the stream must have, log, the new layout, the new end,
+ * the last id that the stream shall have. The consumer groups go along: their positions, consumers, and what is pending of entries that still
+ * exist, with times and delivery counts. Readers that are blocked on the stream keep waiting for the next entry.
+ */
+export const PUBLISH = `${FENCE}${LAST_ID}
+local live, staged, log = KEYS[3], KEYS[4], ARGV[3]
+if redis.call('EXISTS', staged) == 0 then
+  if redis.call('HGET', KEYS[1], log) == ARGV[4] then return {'DUP'} end
+  return {'CONFLICT', staged, '0-0', 'the copy'}
+end
+local last = last_id(live)
+if last ~= ARGV[2] then return {'CONFLICT', live, last, ARGV[2]} end
+local function named(flat) local t = {} for i = 1, #flat, 2 do t[flat[i]] = flat[i + 1] end return t end
+for _, flat in ipairs(redis.call('XINFO', 'GROUPS', live)) do
+  local group = named(flat)
+  redis.call('XGROUP', 'CREATE', staged, group.name, group['last-delivered-id'])
+  for _, one in ipairs(redis.call('XINFO', 'CONSUMERS', live, group.name)) do
+    redis.call('XGROUP', 'CREATECONSUMER', staged, group.name, named(one).name)
+  end
+  local now = redis.call('TIME')
+  local ms = now[1] * 1000 + math.floor(now[2] / 1000)
+  for _, pending in ipairs(redis.call('XPENDING', live, group.name, '-', '+', 10000000)) do
+    redis.call('XCLAIM', staged, group.name, pending[2], 0, pending[1], 'TIME', string.format('%.0f', ms - pending[3]),
+      'RETRYCOUNT', pending[4], 'FORCE', 'JUSTID')
+  end
+end
+redis.call('XSETID', staged, ARGV[6])
+redis.call('RENAME', staged, live)
+redis.call('HSET', KEYS[1], log, ARGV[4], log .. ':end', ARGV[5])
+return {'OK'}
+`;
