@@ -4,6 +4,7 @@ import type { FileStoreOptions } from "./backends/file-options.ts";
 import { PapyraError } from "./errors.ts";
 import { type StartupMode, STARTUP_MODES } from "./ops/startup.ts";
 import { oneOf, refuseUnknown, text } from "./options.ts";
+import type { RedisStoreOptions } from "./redis/options.ts";
 
 /** What a configuration file exports by default. Paths in it are relative to the file itself. */
 export interface PapyraConfig {
@@ -11,6 +12,8 @@ export interface PapyraConfig {
   readonly path?: string;
   /** The other options of the file store, so that the tools name the policy that the service really has. */
   readonly store?: Omit<FileStoreOptions, "path">;
+  /** A Redis store, instead of `path` and `store`. */
+  readonly redis?: RedisStoreOptions;
   readonly startup?: {
     /** What `startup-check` and `doctor run` do when no mode is given. Default "fail_on_anomaly". */
     readonly mode?: StartupMode;
@@ -35,7 +38,7 @@ export function defineConfig<const C extends PapyraConfig>(config: C): C {
   return config;
 }
 
-const KNOWN = ["path", "store", "startup", "actors"] as const;
+const KNOWN = ["path", "store", "redis", "startup", "actors"] as const;
 
 /** Checks what a configuration file exported. Rejects with OPTION_INVALID; unknown keys are refused. */
 export function checkConfig(value: unknown): PapyraConfig {
@@ -45,11 +48,15 @@ export function checkConfig(value: unknown): PapyraConfig {
     });
   }
   refuseUnknown("the configuration", value, KNOWN);
-  const { path, store, startup, actors } = value;
+  const { path, store, redis, startup, actors } = value;
   if (path !== undefined) text("path", path);
   if (store !== undefined) {
     if (!isObject(store)) throw wrong("store", store, "an object");
     if ("path" in store) throw wrong("store.path", store.path, "left out: the path of the store is `path`");
+  }
+  if (redis !== undefined) {
+    if (!isObject(redis)) throw wrong("redis", redis, "an object");
+    if (path !== undefined || store !== undefined) throw wrong("redis", redis, "left out where `path` or `store` is");
   }
   if (startup !== undefined) {
     if (!isObject(startup)) throw wrong("startup", startup, "an object");

@@ -58,7 +58,7 @@ describe("who imports whom", () => {
     ["src/actors/", [...base, "src/log/", "src/backends/", "src/env/env.ts"]],
     ["src/redis/", [...base, "src/backends/", "src/log/", "src/env/env.ts", "src/env/durable.ts", "src/env/node.ts"]],
     ["src/metrics.ts", [...base, "src/backends/", "src/env/env.ts"]],
-    ["src/config.ts", [...base, "src/backends/", "src/ops/startup.ts"]],
+    ["src/config.ts", [...base, "src/backends/", "src/ops/startup.ts", "src/redis/options.ts"]],
     ["src/testing/", [...base, "src/ops/", "src/backends/", "src/env/", "src/log/", "src/actors/"]],
     [
       "src/cli/",

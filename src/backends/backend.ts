@@ -115,6 +115,16 @@ export interface Claim {
   release(): Promise<void>;
 }
 
+/** Something that the place of a store says of itself. */
+export interface BackendFact {
+  readonly name: "server" | "safe keeping";
+  /** "note": neither good nor bad. */
+  readonly verdict: "good" | "bad" | "note";
+  readonly detail: string;
+  /** What to do about a bad one. */
+  readonly hint: string | undefined;
+}
+
 /** A place where a store can be kept. */
 export interface Backend {
   readonly kind: "memory" | "files" | "redis";
@@ -134,6 +144,8 @@ export interface Backend {
   read(segment: string, from: number, to: number, id?: string): AsyncIterable<Uint8Array>;
   /** Keeps bytes that recovery takes out, with their reasons, durably, before anything is removed. */
   quarantine(directory: string, files: ReadonlyMap<string, AsyncIterable<Uint8Array>>): Promise<void>;
+  /** Asks the place how safely it keeps what it is given, for doctor; `durability` is what it said last. */
+  examine?(): Promise<readonly BackendFact[]>;
   /** Becomes the one writer. Rejects with STORE_LOCKED, naming the holder. */
   claim(purpose: string): Promise<Claim>;
 }

@@ -29,7 +29,16 @@ export function buildProgram(version: string, act: Act, configure: (program: Com
   const leaf = (parent: Command, name: string, summary: string, load: () => Promise<Handler>): Command => {
     const command = parent.command(name).description(summary);
     command
-      .option("--path <path>", "a store directory, one of its .ndjson files, or any log file (env: PAPYRA_PATH)")
+      .option(
+        "--path <path>",
+        "a store directory, one of its .ndjson files, any log file, or redis://host:port/prefix:system (env: PAPYRA_PATH)",
+      )
+      .option(
+        "--redis <url>",
+        "a Redis server instead: redis://[user:password@]host:port[/database] (env: PAPYRA_REDIS)",
+      )
+      .option("--prefix <prefix>", "with --redis: the first part of the keys (default: papyra)")
+      .option("--system <id>", "with --redis: which system")
       .option("--config <file>", "the configuration to use instead of the nearest papyra.config.{ts,js,mjs,json}")
       .option("--json", "print one JSON document on stdout, also on failure")
       .option("--no-progress", "show no progress on stderr")

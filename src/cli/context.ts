@@ -7,7 +7,9 @@ import { PapyraError } from "../errors.ts";
 import type { StartupMode } from "../ops/startup.ts";
 import { type LoadedConfig, loadConfig } from "./config.ts";
 import type { CliIo, Paint } from "./io.ts";
+import type { RedisStoreOptions } from "../redis/options.ts";
 import { type Opened, openPath } from "./open.ts";
+import { namedRedis, openRedis } from "./open-redis.ts";
 import { NO_PROGRESS, type Progress, showProgress } from "./progress.ts";
 
 /** Options as commander leaves them. */
@@ -75,11 +77,23 @@ export class Context {
    * configuration; who only reads does not need them.
    */
   async open(as: "log" | "store", policy: "policy" | "default" = "default"): Promise<Opened> {
+    const redis = await this.#redis();
+    if (redis !== undefined) return openRedis(this.env, redis);
     const path = await this.path();
     const options = policy === "policy" ? ((await this.config()).config.store ?? {}) : {};
     const opened = await openPath(this.env, path, options);
     if (as === "log" || opened.log === undefined) return opened;
     return { ...opened, log: undefined, path: opened.backend.location };
+  }
+
+  /** By the flags, or by the configuration when nothing else names a store. */
+  async #redis(): Promise<RedisStoreOptions | undefined> {
+    const { env } = this.io;
+    const path = this.options.path ?? (env.PAPYRA_PATH || undefined);
+    const [url, prefix, system] = ["redis", "prefix", "system"].map((name) => this.given(name));
+    const named = namedRedis({ path, url, prefix, system, environment: env.PAPYRA_REDIS || undefined });
+    if (named !== undefined || path !== undefined) return named;
+    return (await this.config()).config.redis;
   }
 
   /** `startup.quarantineDir` of the configuration. */

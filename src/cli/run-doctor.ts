@@ -10,7 +10,11 @@ export async function runDoctor(context: Context): Promise<Outcome> {
   const { node, platform } = context.io;
   const { config, file } = await context.config();
   const policySource =
-    config.store === undefined || file === undefined ? "default; papyra.config names no other" : file;
+    backend.kind === "redis"
+      ? "the server"
+      : config.store === undefined || file === undefined
+        ? "default; papyra.config names no other"
+        : file;
   const onProgress = context.progress("checking");
   const { signal } = context;
   const report = await doctor(backend, { mode, quarantineDir, node, platform, policySource, signal, onProgress });

@@ -1,7 +1,7 @@
 // Doctor: whether this machine can keep a store, and whether the store is safe to start on. Changes nothing, unless the
 // mode is "recover".
 import { dirname } from "node:path";
-import type { Backend } from "../backends/backend.ts";
+import type { Backend, BackendFact } from "../backends/backend.ts";
 import { ensureError, isPapyraError } from "../errors.ts";
 import { startupCheck, type StartupMode, type StartupReport } from "./startup.ts";
 
@@ -19,7 +19,15 @@ export interface DoctorOptions {
 
 /** One thing that was looked at. */
 export interface DoctorFact {
-  readonly name: "node" | "storage" | "durability" | "kernel lock" | "directory sync" | "writer" | "identity";
+  readonly name:
+    | BackendFact["name"]
+    | "node"
+    | "storage"
+    | "durability"
+    | "kernel lock"
+    | "directory sync"
+    | "writer"
+    | "identity";
   /** "note": neither good nor bad. */
   readonly verdict: "good" | "bad" | "note";
   readonly detail: string;
@@ -44,6 +52,7 @@ export async function doctor(backend: Backend, options: DoctorOptions): Promise<
   const { mode, quarantineDir, signal, onProgress } = options;
   const view = await backend.view();
   const facts: DoctorFact[] = [nodeFact(options), fact("storage", "good", `${backend.kind} at ${backend.location}`)];
+  facts.push(...((await backend.examine?.()) ?? []));
   facts.push(fact("durability", "note", `${backend.durability} (by ${options.policySource})`));
   const segment = view.segments[0];
   const lone = view.segments.some((candidate) => candidate.log === undefined);

@@ -1,7 +1,7 @@
 // The writer's side of a Redis store. It knows of each log where it ends, and every write says so to the server, which compares
 // before it writes: a reply that was lost is asked for again, and whoever lost the lease to another writer is fenced.
 import type { AppendedAt, AppendPart, Claim, Splice, StoreIdentity, StoreView } from "../backends/backend.ts";
-import { encodeStoreFile } from "../backends/store-file.ts";
+import { decodeStoreFile, encodeStoreFile } from "../backends/store-file.ts";
 import type { Env } from "../env/env.ts";
 import { ensureError, PapyraError } from "../errors.ts";
 import { encodeIdentity } from "../log/codec.ts";
@@ -9,30 +9,19 @@ import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { activeName, closedName } from "../log/segments.ts";
 import type { Argument, Connection, Reply } from "./connection.ts";
 import type { Keys } from "./keys.ts";
-import { encodeEnd, encodeLayout, idText, type LogEnd, parseId, place, type SegmentLayout } from "./layout.ts";
+import { after, endOf, fresh, type StreamWrite } from "./ends.ts";
+import { encodeEnd, encodeLayout, type LogEnd, parseId, type SegmentLayout } from "./layout.ts";
 import type { Lease } from "./lease.ts";
 import { settled } from "./claim-reply.ts";
-import { look, type LogLook, viewOf } from "./look.ts";
+import { look, viewOf } from "./look.ts";
 import { Rewrite } from "./rewrite.ts";
 import { DISCARD, WRITE } from "./scripts.ts";
+import type { Witness } from "./witness.ts";
 
 /** One log as its writer knows it. */
 interface OpenLog {
   segments: SegmentLayout[];
   end: LogEnd;
-}
-
-/** What one write asks of one stream. */
-interface StreamWrite {
-  readonly log: LogName;
-  /** The last id that the stream must have. */
-  readonly expected: string;
-  /** The id of the first line. */
-  readonly next: string;
-  readonly bytes: Uint8Array;
-  readonly seq: number;
-  /** The length of the active segment behind it. */
-  readonly reaches: number;
 }
 
 export class RedisClaim implements Claim {
@@ -43,6 +32,8 @@ export class RedisClaim implements Claim {
   readonly #lease: Lease;
   readonly #logs = new Map<LogName, OpenLog>();
   readonly #changed: () => void;
+  readonly #witness: Witness | undefined;
+  #store: string | undefined;
   #failure: Error | undefined;
   #released = false;
 
@@ -50,7 +41,13 @@ export class RedisClaim implements Claim {
   constructor(
     env: Env,
     connection: Connection,
-    place: { readonly keys: Keys; readonly location: string; readonly lease: Lease; readonly changed: () => void },
+    place: {
+      readonly keys: Keys;
+      readonly location: string;
+      readonly lease: Lease;
+      readonly witness: Witness | undefined;
+      readonly changed: () => void;
+    },
   ) {
     this.#env = env;
     this.#connection = connection;
@@ -58,6 +55,25 @@ export class RedisClaim implements Claim {
     this.#location = place.location;
     this.#lease = place.lease;
     this.#changed = place.changed;
+    this.#witness = place.witness;
+  }
+
+  /** Compares with what the witness knows; from now on it is told now and then. */
+  async begin(): Promise<void> {
+    if (this.#witness === undefined) return;
+    const { identityBytes, logs } = await look(this.#connection, this.#keys);
+    const identity = identityBytes === undefined ? undefined : decodeStoreFile(identityBytes, this.#location);
+    const reached = Object.fromEntries(LOG_NAMES.map((log) => [log, logs[log].end?.seq ?? 0]));
+    await this.#witness.check(identity?.store, reached, this.#location);
+    this.#store = identity?.store;
+    this.#lease.onRenewed = () => this.#note();
+  }
+
+  /** Only what was acknowledged: the witness never leads. */
+  async #note(): Promise<void> {
+    if (this.#witness === undefined || this.#store === undefined || this.#logs.size < LOG_NAMES.length) return;
+    const reached = Object.fromEntries([...this.#logs].map(([log, { end }]) => [log, end.seq]));
+    await this.#witness.note(this.#store, reached);
   }
 
   async view(): Promise<StoreView> {
@@ -79,6 +95,7 @@ export class RedisClaim implements Claim {
       writes.push({ log, expected: last, next: `${number}-0`, bytes, seq: end?.seq ?? 0, reaches: bytes.length });
     }
     await this.#write(writes, fields);
+    this.#store = identity.store;
     this.#changed();
   }
 
@@ -184,6 +201,7 @@ export class RedisClaim implements Claim {
       if (open !== undefined) open.end = end;
     }
     await this.#write([], fields);
+    await this.#note();
   }
 
   async tidy(): Promise<readonly string[]> {
@@ -200,7 +218,11 @@ export class RedisClaim implements Claim {
   async release(): Promise<void> {
     if (this.#released) return;
     this.#released = true;
-    await this.#lease.release();
+    try {
+      if (this.#failure === undefined && this.#lease.lost === undefined) await this.#note();
+    } finally {
+      await this.#lease.release();
+    }
   }
 
   /** Segments are numbered by the time at which they began, so that ids tell times as far as they can. */
@@ -244,27 +266,4 @@ export class RedisClaim implements Claim {
       hint: "mend the cause, then open the store again; run papyra persistence scan to see what is there",
     });
   }
-}
-
-function fresh(number: number, name: string): SegmentLayout {
-  return { number, name, bytes: 0, runs: [{ ms: number, off: 0, at: 0 }] };
-}
-
-/** The last id that a write gives, and the one behind it. */
-function after({ next, bytes }: StreamWrite): Pick<LogEnd, "last" | "next"> {
-  const { ms, off } = parseId(next);
-  const lastLine = bytes.subarray(0, -1).lastIndexOf(0x0a) + 1;
-  return { last: idText({ ms, off: off + lastLine }), next: idText({ ms, off: off + bytes.length }) };
-}
-
-/** The end of a log that goes on where the stream ends, whatever stands there. */
-function endOf(seen: LogLook, active: SegmentLayout, seq: number): LogEnd {
-  const { end, last, length } = seen;
-  if (end?.last === last && end.length === length && end.bytes === active.bytes) return { ...end, seq };
-  const { ms, off } = parseId(last);
-  const run = active.runs.at(-1);
-  const dense = run?.ms === ms ? run.off + (active.bytes - run.at) : 0;
-  const next = { ms, off: Math.max(dense, off + 1) };
-  if (run === undefined || next.off !== dense) place({ ...active, runs: active.runs }, { id: next, bytes: 0 });
-  return { seq, last, bytes: active.bytes, length, next: idText(next) };
 }

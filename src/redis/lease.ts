@@ -16,6 +16,8 @@ export class Lease {
   readonly leaseMs: number;
   /** Why the claim has ended, when another writer took over. */
   lost: Error | undefined;
+  /** Called after each renewal. */
+  onRenewed: () => Promise<void> = async () => undefined;
   readonly #env: Env;
   readonly #connection: Connection;
   readonly #keys: Keys;
@@ -90,6 +92,7 @@ export class Lease {
     const args = [this.token, this.value, String(this.leaseMs)];
     try {
       settled(await this.#connection.script(RENEW, [this.#keys.meta, this.#keys.writer], args), this.#location);
+      await this.onRenewed();
     } catch (error) {
       if (isPapyraError(error, "STORE_FENCED")) this.lost = ensureError(error);
     }

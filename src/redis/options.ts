@@ -76,7 +76,9 @@ export function resolveRedisOptions(options: RedisStoreOptions): ResolvedRedisOp
   if ((url === undefined) === (client === undefined)) throw invalid("url", "name either `url` or `client`");
   const prefix = options.prefix === undefined ? "papyra" : text("prefix", options.prefix);
   const systemId = text("systemId", options.systemId);
-  if (/[{}:\s]/.test(systemId)) throw invalid("systemId", `\`systemId\` has no braces, colons or spaces: ${systemId}`);
+  if (/[{}:/\s]/.test(systemId))
+    throw invalid("systemId", `\`systemId\` has no braces, colons, slashes or spaces: ${systemId}`);
+  if (/[/\s]/.test(prefix)) throw invalid("prefix", `\`prefix\` has no slashes or spaces: ${prefix}`);
   if (typeof hashTag !== "boolean") throw invalid("hashTag", "`hashTag` is true or false");
   if (hashTag && /[{}]/.test(prefix)) throw invalid("prefix", "with `hashTag` the prefix has no braces");
   if (witness !== undefined) text("witness", witness);
@@ -92,13 +94,26 @@ export function resolveRedisOptions(options: RedisStoreOptions): ResolvedRedisOp
     systemId,
     hashTag,
     base: hashTag ? `{${prefix}:${systemId}}` : `${prefix}:${systemId}`,
-    address: url === undefined ? "redis" : addressOf(url),
+    address: addressOf(url ?? urlOf(client)),
     requireDurability: oneOf("requireDurability", options.requireDurability, "none", ["none", "crash", "power-cut"]),
     requireReplicas: wholeNumber("requireReplicas", options.requireReplicas, 0, 0, 100),
     witness,
     timing,
     limits: resolveLimits({ ...options, batchBytesMax: options.batchBytesMax ?? BATCH_BYTES }),
   };
+}
+
+/** Where a client connects to, as far as its settings say. */
+function urlOf(client: unknown): string {
+  const { url, socket, database } =
+    (
+      client as {
+        options?: { url?: string; database?: number; socket?: { host?: string; port?: number; tls?: boolean } };
+      }
+    ).options ?? {};
+  if (url !== undefined) return url;
+  const scheme = socket?.tls === true ? "rediss" : "redis";
+  return `${scheme}://${socket?.host ?? "localhost"}:${socket?.port ?? 6379}/${database ?? ""}`;
 }
 
 /** The URL without what must not be shown. */

@@ -1,0 +1,90 @@
+// Bytes of segments for who has a view, or the name of a segment. What the last look told is used again while it fits: entries
+// never change, and where a recovery has made a stream anew, the ids tell.
+import { PapyraError } from "../errors.ts";
+import { LOG_NAMES, type LogName } from "../log/record.ts";
+import { STORE_FILE } from "../log/segments.ts";
+import type { Connection } from "./connection.ts";
+import { LayoutChanged, readBytes } from "./entries.ts";
+import type { Keys } from "./keys.ts";
+import type { SegmentLayout } from "./layout.ts";
+import { type Look, look } from "./look.ts";
+
+export class SegmentReader {
+  readonly #connection: Connection;
+  readonly #keys: Keys;
+  readonly #location: string;
+  #known: Look | undefined;
+
+  constructor(connection: Connection, keys: Keys, location: string) {
+    this.#connection = connection;
+    this.#keys = keys;
+    this.#location = location;
+  }
+
+  async look(): Promise<Look> {
+    this.#known = await look(this.#connection, this.#keys);
+    return this.#known;
+  }
+
+  /** The layout has changed: the next reading looks again. */
+  forget(): void {
+    this.#known = undefined;
+  }
+
+  /** As `Backend.read`. Without an id it is the segment that has the name now, so that it must be looked at. */
+  async *read(
+    name: string,
+    from: number,
+    to: number,
+    id: string | undefined,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const known = id === undefined ? undefined : this.#known;
+    const found = known === undefined ? undefined : find(known, name, id);
+    // The active segment has grown since; nothing else has.
+    if (known !== undefined && found !== undefined && found.segment.bytes >= to) {
+      let begun = false;
+      try {
+        for await (const chunk of this.#bytes(known, name, { from, to, id })) {
+          begun = true;
+          yield chunk;
+        }
+        return;
+      } catch (error) {
+        if (begun || !(error instanceof LayoutChanged)) throw error;
+      }
+    }
+    yield* this.#bytes(await this.look(), name, { from, to, id });
+  }
+
+  async *#bytes(
+    seen: Look,
+    name: string,
+    range: { readonly from: number; readonly to: number; readonly id: string | undefined },
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const { from, to, id } = range;
+    if (name === STORE_FILE && seen.identityBytes !== undefined) {
+      yield seen.identityBytes.subarray(from, to);
+      return;
+    }
+    const found = find(seen, name, id);
+    if (found === undefined) {
+      throw new PapyraError("STORE_NOT_FOUND", `there is no segment ${name} in ${this.#location}`, {
+        hint: "was it removed since it was listed? Run: papyra persistence scan",
+        details: { segment: name },
+      });
+    }
+    yield* readBytes(this.#connection, this.#keys.stream(found.log), found.segment, from, to);
+  }
+}
+
+/** Numbers are times, so that two logs may have the same one: the name says which log is meant. */
+function find(seen: Look, name: string, id: string | undefined): { log: LogName; segment: SegmentLayout } | undefined {
+  for (const log of LOG_NAMES) {
+    if (!name.startsWith(`${log}.`)) continue;
+    const wanted = seen.logs[log].segments.find((one) =>
+      id === undefined ? one.name === name : String(one.number) === id,
+    );
+    if (wanted !== undefined) return { log, segment: wanted };
+  }
+  return undefined;
+}
