@@ -11,7 +11,17 @@ import { makeStore, papyra, papyraJson, scratch, gone } from "./helpers.ts";
 
 const cli = textOf("docs/cli.md");
 const operations = textOf("docs/operations.md");
-const COMMON = ["--path", "--config", "--json", "--no-progress", "--version", "--help"];
+const COMMON = [
+  "--path",
+  "--redis",
+  "--prefix",
+  "--system",
+  "--config",
+  "--json",
+  "--no-progress",
+  "--version",
+  "--help",
+];
 
 interface Leaf {
   readonly name: string;

@@ -1,22 +1,9 @@
-// The backend contract, unchanged, on a real Redis server; once more with hash tags.
+// The backend contract, unchanged, on a real Redis server; and on Valkey, where PAPYRA_VALKEY_SERVER names one.
 import { afterAll, beforeAll, describe, test } from "vitest";
 import type { Clock, Env } from "../../src/env/env.ts";
 import { backendContract } from "../../src/testing/index.ts";
 import { type Admin, RedisServer } from "./server.ts";
 import { redisSubject } from "./subject.ts";
-
-let server: RedisServer;
-let admin: Admin;
-
-beforeAll(async () => {
-  server = await RedisServer.start();
-  admin = await server.admin();
-});
-
-afterAll(async () => {
-  admin.destroy();
-  await server.stop();
-});
 
 function withWall(env: Env, nowMs: (() => number) | undefined): Env {
   if (nowMs === undefined) return env;
@@ -28,13 +15,24 @@ function withWall(env: Env, nowMs: (() => number) | undefined): Env {
   return { ...env, clock };
 }
 
-const running = () => ({ server, admin });
+const valkey = process.env.PAPYRA_VALKEY_SERVER;
 
-for (const [kind, subject] of Object.entries({
-  redis: redisSubject(running, withWall),
-  "redis with hash tags": redisSubject(running, withWall, { hashTag: true }),
-})) {
+for (const [kind, program] of Object.entries({ redis: undefined, ...(valkey === undefined ? {} : { valkey }) })) {
   describe(kind, () => {
+    let server: RedisServer;
+    let admin: Admin;
+    const subject = redisSubject(() => ({ server, admin }), withWall);
+
+    beforeAll(async () => {
+      server = await RedisServer.startProgram(program);
+      admin = await server.admin();
+    });
+
+    afterAll(async () => {
+      admin.destroy();
+      await server.stop();
+    });
+
     for (const { name, run } of backendContract) {
       test(name, async (context) => {
         const outcome = await run(subject);

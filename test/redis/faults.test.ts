@@ -30,7 +30,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-const QUICK = { commandTimeoutMs: 250, outcomeTimeoutMs: 20_000 };
+const QUICK = { commandTimeoutMs: 150, outcomeTimeoutMs: 20_000 };
 
 function systems(): { through: Backend; direct: Backend; systemId: string } {
   const systemId = uniqueSystem();
@@ -240,10 +240,10 @@ describe("somebody else in our streams", () => {
     await expect(store.append("events", [event(2)])).rejects.toMatchObject({ code: "OUTCOME_UNKNOWN" });
     await store.close();
     const report = await scan(direct);
-    expect(report.anomalies).toMatchObject([{ kind: "torn-tail", acknowledged: "none", length: 39 }]);
+    expect(report.anomalies).toMatchObject([{ kind: "torn-tail", acknowledged: "none", length: 38 }]);
     await withStore(direct, (again) => again.append("events", [event(3)]));
     expect((await scan(direct)).anomalyCount).toBe(1);
-    expect(await recover(direct, { mode: "quarantine" })).toMatchObject({ ok: true, changed: true, removedBytes: 39 });
+    expect(await recover(direct, { mode: "quarantine" })).toMatchObject({ ok: true, changed: true, removedBytes: 38 });
     await assertExactly(direct, [1, 3]);
     const kept = await admin.xRange(`papyra:${systemId}:quarantine`, "-", "+");
     expect(kept?.map(({ message }) => message.data)[0]).toBe('data {"seq":2,"kind":"event"} other x\n');

@@ -38,15 +38,23 @@ export class RedisServer {
   #child: ChildProcess | undefined;
   #output = "";
 
-  private constructor(port: number, directory: string, settings: readonly string[]) {
+  readonly #program: string;
+
+  private constructor(program: string, port: number, directory: string, settings: readonly string[]) {
+    this.#program = program;
     this.port = port;
     this.directory = directory;
     this.#settings = settings;
   }
 
   /** `settings` as on the command line of redis-server: "--appendonly", "yes". */
-  static async start(...settings: readonly string[]): Promise<RedisServer> {
-    const server = new RedisServer(await freePort(), await mkdtemp(join(tmpdir(), "papyra-redis-")), settings);
+  static start(...settings: readonly string[]): Promise<RedisServer> {
+    return RedisServer.startProgram(undefined, ...settings);
+  }
+
+  static async startProgram(program: string | undefined, ...settings: readonly string[]): Promise<RedisServer> {
+    const directory = await mkdtemp(join(tmpdir(), "papyra-redis-"));
+    const server = new RedisServer(program ?? PROGRAM, await freePort(), directory, settings);
     await server.run();
     return server;
   }
@@ -58,7 +66,7 @@ export class RedisServer {
   /** Starts it, with further settings, and waits until it answers. */
   async run(...more: readonly string[]): Promise<void> {
     const fixed = ["--port", String(this.port), "--bind", "127.0.0.1", "--dir", this.directory, "--save", ""];
-    const child = spawn(PROGRAM, [...fixed, ...this.#settings, ...more], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(this.#program, [...fixed, ...this.#settings, ...more], { stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
     child.stdout.on("data", (text: Buffer) => (this.#output = `${this.#output}${String(text)}`.slice(-4000)));
     let failure: Error | undefined;
@@ -66,9 +74,9 @@ export class RedisServer {
     const end = Date.now() + READY_MS;
     while (!(await this.#answers())) {
       if (failure !== undefined)
-        throw new Error(`${PROGRAM} does not run: install it (apt-get install redis-server)`, { cause: failure });
-      if (child.exitCode !== null) throw new Error(`${PROGRAM} ended with ${child.exitCode}:\n${this.#output}`);
-      if (Date.now() > end) throw new Error(`${PROGRAM} did not answer:\n${this.#output}`);
+        throw new Error(`${this.#program} does not run: install it (apt-get install redis-server)`, { cause: failure });
+      if (child.exitCode !== null) throw new Error(`${this.#program} ended with ${child.exitCode}:\n${this.#output}`);
+      if (Date.now() > end) throw new Error(`${this.#program} did not answer:\n${this.#output}`);
       await delay(20);
     }
   }
