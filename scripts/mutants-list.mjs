@@ -283,7 +283,7 @@ export const MUTANTS = [
   {
     name: "redis: a command without an answer has failed",
     file: "src/redis/connection.ts",
-    find: "if (!this.#reached || this.#clock",
+    find: "if (nobody || this.#clock",
     replace: "if (true || this.#clock",
     tests: ["test/redis/faults.test.ts"],
     filter: "lose-reply during an append",
@@ -293,7 +293,7 @@ export const MUTANTS = [
     file: "src/redis/connection.ts",
     find: 'error.code !== "NOSCRIPT"',
     replace: 'error.code !== "NEVER"',
-    tests: ["test/redis/faults.test.ts"],
+    tests: ["test/redis/server-faults.test.ts"],
     filter: "scripts were flushed",
   },
   {
@@ -357,7 +357,7 @@ export const MUTANTS = [
     file: "src/redis/look.ts",
     find: " || end.length !== state.length",
     replace: "",
-    tests: ["test/redis/faults.test.ts"],
+    tests: ["test/redis/server-faults.test.ts"],
     filter: "an entry that was deleted",
   },
   {
@@ -365,7 +365,7 @@ export const MUTANTS = [
     file: "src/redis/segment-reader.ts",
     find: " && found.segment.bytes >= to",
     replace: "",
-    tests: ["test/redis/faults.test.ts"],
+    tests: ["test/redis/server-faults.test.ts"],
     filter: "behind what was looked at",
   },
 ];

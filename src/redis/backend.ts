@@ -21,7 +21,7 @@ export function redisBackend(input: RedisStoreOptions, env: Env): Backend {
   const { limits, timing } = options;
   const keys = keysOf(options.base);
   const location = `${options.address}/${options.base}`;
-  const connection = new Connection(() => connectClient(options), env.clock, timing, location);
+  const connection = new Connection(() => connectClient(options, env.clock), env.clock, timing, location);
   const reader = new SegmentReader(connection, keys, location);
   let facts: ServerFacts | undefined;
   const witness = options.witness === undefined ? undefined : new Witness(env, options.witness);

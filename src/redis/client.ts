@@ -1,12 +1,13 @@
 // The only file that knows the package `redis`. It is loaded when the first command is sent: it is an optional peer.
+import type { Clock } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
-import { type Argument, type RawClient, type Reply, ServerError } from "./connection.ts";
+import { type Argument, inTime, type RawClient, type Reply, ServerError } from "./connection.ts";
 import type { ResolvedRedisOptions } from "./options.ts";
 
 type Package = typeof import("redis");
 
 /** Makes a client that fails fast and does nothing by itself, and connects it. */
-export async function connectClient(options: ResolvedRedisOptions): Promise<RawClient> {
+export async function connectClient(options: ResolvedRedisOptions, clock: Clock): Promise<RawClient> {
   const library = await load();
   const { timing } = options;
   const settings = {
@@ -16,22 +17,17 @@ export async function connectClient(options: ResolvedRedisOptions): Promise<RawC
     commandOptions: { timeout: timing.commandTimeoutMs },
     socket: { reconnectStrategy: false, connectTimeout: timing.commandTimeoutMs },
   } as const;
-  const given = options.client as { readonly options?: { readonly socket?: object } } | undefined;
   const client =
-    given === undefined
+    options.client === undefined
       ? library.createClient({ ...settings, url: options.url as string })
-      : library.createClient({
-          ...given.options,
-          ...settings,
-          socket: { ...given.options?.socket, ...settings.socket },
-        });
+      : library.createClient({ ...settings, ...lent(options.client, settings.socket) });
   client.on("error", () => undefined); // whoever waits for an answer is told
   const bytes = client.withTypeMapping({ [library.RESP_TYPES.BLOB_STRING]: Buffer });
   const told = (error: unknown): never => {
     throw error instanceof library.ErrorReply ? new ServerError(error.message) : error;
   };
   try {
-    await client.connect();
+    await inTime(client.connect(), "the greeting", clock, timing);
   } catch (error) {
     destroy(client);
     told(error);
@@ -42,6 +38,15 @@ export async function connectClient(options: ResolvedRedisOptions): Promise<RawC
     unref: () => client.unref(),
     send: (args: readonly Argument[]) => bytes.sendCommand<Reply>(args).catch(told),
   };
+}
+
+/** Where a client connects to, and as whom. What else it is set to (caches, retries, protocol) is its own business. */
+function lent(client: object, socket: object): object {
+  const { options = {} } = client as { readonly options?: Readonly<Record<string, unknown>> };
+  const { username, password, credentialsProvider, database, name } = options;
+  const who = Object.entries({ username, password, credentialsProvider, database, name });
+  const known = Object.fromEntries(who.filter(([, value]) => value !== undefined));
+  return { ...known, socket: { ...(options.socket as object | undefined), ...socket } };
 }
 
 function destroy(client: { destroy(): void }): void {

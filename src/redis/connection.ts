@@ -85,11 +85,6 @@ export class Connection {
     return this.#persist(() => this.#once(args));
   }
 
-  /** The same without asking again: for who would rather not know than wait. */
-  async tryOnce(...args: readonly Argument[]): Promise<Reply> {
-    return this.#counted(() => this.#once(args));
-  }
-
   /** Asks until there is an answer, or the time is over. */
   async #persist(ask: () => Promise<Reply>): Promise<Reply> {
     return this.#counted(async () => {
@@ -101,7 +96,9 @@ export class Connection {
           const error = ensureError(thrown);
           if (error instanceof PapyraError) throw error;
           if (error instanceof ServerError && !PASSING.has(error.code)) throw this.#refusal(error);
-          if (!this.#reached || this.#clock.monotonicMs() + pause > end) throw this.#givenUp(error);
+          // An address where nobody is will not get better by waiting; one that is slow may.
+          const nobody = !this.#reached && !(error instanceof NoAnswer);
+          if (nobody || this.#clock.monotonicMs() + pause > end) throw this.#givenUp(error);
         }
         await new Promise<void>((resolve) => void this.#clock.after(pause, resolve, "foreground"));
       }
@@ -133,20 +130,12 @@ export class Connection {
       const client = await current;
       this.#reached = true;
       client.ref();
-      return await this.#timed(client.send(args), args[0] as string);
+      return await inTime(client.send(args), args[0] as string, this.#clock, this.#timing);
     } catch (error) {
       const answered = error instanceof ServerError && !ELSEWHERE.has(error.code);
       if (!answered && this.#client === current) this.#drop();
       throw error;
     }
-  }
-
-  #timed(reply: Promise<Reply>, what: string): Promise<Reply> {
-    return new Promise((resolve, reject) => {
-      const late = (): void => reject(new Error(`no answer to ${what} within ${this.#timing.commandTimeoutMs} ms`));
-      const cancel = this.#clock.after(this.#timing.commandTimeoutMs, late, "foreground");
-      reply.then(resolve, reject).finally(cancel);
-    });
   }
 
   #drop(): void {
@@ -160,6 +149,7 @@ export class Connection {
 
   #refusal(error: ServerError): PapyraError {
     const hints: Readonly<Record<string, string>> = {
+      MOVED: "name the node of the cluster that holds the keys; Papyra talks to one server",
       WRONGTYPE: "a key of that name belongs to another program: choose another prefix",
       CROSSSLOT: "on a cluster all keys of a store must be in one slot: set hashTag",
       NOPERM: "give the user of the URL the commands that docs/backends.md lists",
@@ -185,6 +175,17 @@ export class Connection {
       hint: full ? "give the server more memory, or trim what it holds" : "look at the server, then start again",
     });
   }
+}
+
+class NoAnswer extends Error {}
+
+/** Rejects when nothing has come within the time of one command. */
+export function inTime<T>(answer: Promise<T>, what: string, clock: Clock, timing: RedisTiming): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = (): void => reject(new NoAnswer(`no answer to ${what} within ${timing.commandTimeoutMs} ms`));
+    const cancel = clock.after(timing.commandTimeoutMs, late, "foreground");
+    answer.then(resolve, reject).finally(cancel);
+  });
 }
 
 const SHAS = new Map<string, string>();

@@ -105,13 +105,11 @@ export function resolveRedisOptions(options: RedisStoreOptions): ResolvedRedisOp
 
 /** Where a client connects to, as far as its settings say. */
 function urlOf(client: unknown): string {
-  const { url, socket, database } =
-    (
-      client as {
-        options?: { url?: string; database?: number; socket?: { host?: string; port?: number; tls?: boolean } };
-      }
-    ).options ?? {};
-  if (url !== undefined) return url;
+  interface Settings {
+    readonly database?: number;
+    readonly socket?: { readonly host?: string; readonly port?: number; readonly tls?: boolean };
+  }
+  const { socket, database } = (client as { readonly options?: Settings }).options ?? {};
   const scheme = socket?.tls === true ? "rediss" : "redis";
   return `${scheme}://${socket?.host ?? "localhost"}:${socket?.port ?? 6379}/${database ?? ""}`;
 }

@@ -8,6 +8,7 @@ import { scan } from "../../src/ops/scan.ts";
 import { redisStore } from "../../src/redis/index.ts";
 import { SpliceEntries } from "../../src/redis/splice-entries.ts";
 import { event, payloadsOf, withStore } from "../../src/testing/contract-subject.ts";
+import { IMPATIENT } from "./history.ts";
 import { ChaosProxy } from "./proxy.ts";
 import { type Admin, RedisServer } from "./server.ts";
 import { rawEntries, uniqueSystem } from "./subject.ts";
@@ -105,7 +106,7 @@ describe("a recovery that is cut off", () => {
     await admin.xDel(key, ids[5] as string);
     const before = (await rawEntries(admin, key)).map(({ id }) => id);
     const proxy = await ChaosProxy.before(server.port);
-    const cut = redisStore({ url: proxy.url, systemId, commandTimeoutMs: 100, outcomeTimeoutMs: 200 });
+    const cut = redisStore({ url: proxy.url, systemId, ...IMPATIENT });
     await admin.sendCommand(["SCRIPT", "FLUSH"]); // so that the text of each script is sent
     proxy.plan(fault, holding);
     await expect(recover(cut, { mode: "repair" })).rejects.toMatchObject({ code: "STORAGE_FAILED" });

@@ -7,6 +7,7 @@ import { nodeEnv } from "../../src/env/node.ts";
 import { scan } from "../../src/ops/scan.ts";
 import { redisStore, type RedisStoreOptions } from "../../src/redis/index.ts";
 import { event, payloadsOf, withStore } from "../../src/testing/contract-subject.ts";
+import { IMPATIENT } from "./history.ts";
 import { ChaosProxy } from "./proxy.ts";
 import { type Admin, RedisServer } from "./server.ts";
 import { rawEntries, uniqueSystem } from "./subject.ts";
@@ -35,13 +36,15 @@ function storeOf(systemId: string, more: Partial<RedisStoreOptions> = {}, env: E
   return redisStore({ url: server.url, systemId, leaseMs: 300, ...more }, env);
 }
 
+const PATIENT = { leaseMs: 60_000 };
+
 async function leaseEnds(systemId: string): Promise<void> {
   while ((await admin.exists(`papyra:${systemId}:writer`)) === 1) await delay(20);
 }
 
 test("a second system with the same id is refused, and told who writes and for how long at least", async () => {
   const systemId = uniqueSystem();
-  await withStore(storeOf(systemId), async () => {
+  await withStore(storeOf(systemId, PATIENT), async () => {
     const second = openStore(storeOf(systemId));
     await expect(second).rejects.toMatchObject({ code: "STORE_LOCKED", hint: /its lease ends in \d+ ms/ });
     await expect(second).rejects.toThrow(`held by pid ${process.pid} on `);
@@ -51,11 +54,9 @@ test("a second system with the same id is refused, and told who writes and for h
 
 test("a lease is renewed for as long as its holder lives", async () => {
   const systemId = uniqueSystem();
-  await withStore(storeOf(systemId), async (store) => {
-    for (let third = 0; third < 9; third++) {
-      await delay(100);
-      expect(await admin.exists(`papyra:${systemId}:writer`)).toBe(1);
-    }
+  await withStore(storeOf(systemId, { leaseMs: 1200 }), async (store) => {
+    await delay(2600);
+    expect(await admin.exists(`papyra:${systemId}:writer`)).toBe(1);
     await store.append("events", [event(1)]);
   });
   expect(await admin.exists(`papyra:${systemId}:writer`)).toBe(0);
@@ -66,7 +67,7 @@ test("when the lease ends another takes over, and not one record of the first is
   const first = await openStore(storeOf(systemId, {}, STOPPED));
   await first.append("events", [event("first 1")]);
   await leaseEnds(systemId);
-  const second = await openStore(storeOf(systemId));
+  const second = await openStore(storeOf(systemId, PATIENT));
   await second.append("events", [event("second 1")]);
   const refused = first.append("events", [event("first 2"), event("first 3")]);
   await expect(refused).rejects.toMatchObject({ code: "OUTCOME_UNKNOWN", cause: { code: "STORE_FENCED" } });
@@ -81,7 +82,7 @@ test("when the lease ends another takes over, and not one record of the first is
 
 test("a lease that ran out while nobody else came is taken up again", async () => {
   const systemId = uniqueSystem();
-  const store = await openStore(storeOf(systemId, {}, STOPPED));
+  const store = await openStore(storeOf(systemId, { leaseMs: 1200 }, STOPPED));
   await leaseEnds(systemId);
   await store.append("events", [event(1)]);
   await expect(openStore(storeOf(systemId))).rejects.toMatchObject({ code: "STORE_LOCKED" });
@@ -91,9 +92,7 @@ test("a lease that ran out while nobody else came is taken up again", async () =
 test("a write that was held up in the network and comes after the takeover is refused", async () => {
   const systemId = uniqueSystem();
   const proxy = await ChaosProxy.before(server.port);
-  const first = await openStore(
-    storeOf(systemId, { url: proxy.url, commandTimeoutMs: 100, outcomeTimeoutMs: 300 }, STOPPED),
-  );
+  const first = await openStore(storeOf(systemId, { url: proxy.url, ...IMPATIENT }, STOPPED));
   await first.append("events", [event("first 1")]);
   proxy.plan("late", '"crc":');
   const lost = first.append("events", [event("first 2")]);
@@ -113,7 +112,7 @@ test("a write that was held up in the network and comes after the takeover is re
 test("a write that is still on its way when its store was closed and opened again is refused too", async () => {
   const systemId = uniqueSystem();
   const proxy = await ChaosProxy.before(server.port);
-  const options = { url: proxy.url, commandTimeoutMs: 100, outcomeTimeoutMs: 300 };
+  const options = { url: proxy.url, ...IMPATIENT };
   const first = await openStore(storeOf(systemId, options));
   proxy.plan("late", '"crc":');
   const lost = first.append("events", [event("first 1")]);
