@@ -13,7 +13,7 @@ import { after, endOf, fresh, type StreamWrite } from "./ends.ts";
 import { encodeEnd, encodeLayout, type LogEnd, parseId, type SegmentLayout } from "./layout.ts";
 import type { Lease } from "./lease.ts";
 import { settled } from "./claim-reply.ts";
-import { look, viewOf } from "./look.ts";
+import { look, type LogLook, viewOf } from "./look.ts";
 import { Rewrite } from "./rewrite.ts";
 import { DISCARD, WRITE } from "./scripts.ts";
 import type { Witness } from "./witness.ts";
@@ -181,10 +181,23 @@ export class RedisClaim implements Claim {
   async rewrite(segment: string, splices: readonly Splice[]): Promise<void> {
     this.#assertUsable();
     const seen = await look(this.#connection, this.#keys);
-    const log = LOG_NAMES.find((name) => seen.logs[name].segments.some((candidate) => candidate.name === segment));
+    const log = LOG_NAMES.find((name) => segment.startsWith(`${name}.`));
     if (log === undefined) throw new PapyraError("STORE_NOT_FOUND", `there is no segment ${segment}`);
-    await new Rewrite(this.#connection, this.#keys, this.#lease.token, log, seen.logs[log]).run(segment, splices);
+    if (seen.logs[log].segments.some(({ name }) => name === segment)) {
+      await new Rewrite(this.#connection, this.#keys, this.#lease.token, log, seen.logs[log]).run(segment, splices);
+    } else {
+      await this.#makeSegment(log, segment, seen.logs[log], Buffer.concat(splices.map(({ insert }) => insert)));
+    }
     this.#changed();
+  }
+
+  /** The active segment is gone with all its entries: what is put into it is all that it has. */
+  async #makeSegment(log: LogName, name: string, seen: LogLook, bytes: Buffer): Promise<void> {
+    const number = this.#newNumber(seen.last);
+    const segments = [...seen.segments, fresh(number, name)];
+    const { last: expected, end } = seen;
+    const write = { log, expected, next: `${number}-0`, bytes, seq: end?.seq ?? 0, reaches: bytes.length };
+    await this.#write([write], [log, encodeLayout(segments)]);
   }
 
   async vouch(lastSeqs: Readonly<Partial<Record<LogName, number>>>): Promise<void> {

@@ -1,7 +1,7 @@
 // Entries of a stream, page by page, and bytes of a segment by their offsets.
 import { PapyraError } from "../errors.ts";
 import type { Connection, Reply } from "./connection.ts";
-import { type EntryId, idAt, idText, isBefore, offsetOf, parseId, type SegmentLayout } from "./layout.ts";
+import { type EntryId, idAt, idText, isBefore, offsetOf, parseIdBytes, type SegmentLayout } from "./layout.ts";
 
 export interface Entry {
   readonly id: EntryId;
@@ -13,6 +13,15 @@ const PAGE_BYTES = 4 << 20;
 /** The first page shows how long the lines are. */
 const FIRST_ENTRIES = 50;
 const LINE_BYTES = 256;
+const FIELD = Buffer.from("data");
+
+/** How to page. */
+interface Paging {
+  readonly count?: number;
+  readonly pages?: number;
+  /** Ask for the next page while this one is looked at: for who reads on anyway. */
+  readonly ahead?: boolean;
+}
 
 /** Entries from one id to another, in pages of about equal bytes. */
 export async function* readPages(
@@ -20,32 +29,40 @@ export async function* readPages(
   key: string,
   from: string,
   to: string,
-  bounds: { readonly count?: number; readonly pages?: number } = {},
+  paging: Paging = {},
 ): AsyncGenerator<Entry[], void, undefined> {
-  let start = from;
-  let count = bounds.count ?? FIRST_ENTRIES;
-  for (let page = 0; page < (bounds.pages ?? Number.POSITIVE_INFINITY); page++) {
-    const reply = (await connection.command("XRANGE", key, start, to, "COUNT", String(count))) as Reply[][];
+  const ask = (start: string, count: number): Promise<Reply> => {
+    const reply = connection.command("XRANGE", key, start, to, "COUNT", String(count));
+    reply.catch(() => undefined); // seen where it is awaited, unless nobody reads on
+    return reply;
+  };
+  let count = paging.count ?? FIRST_ENTRIES;
+  let next = ask(from, count);
+  for (let page = 1; ; page++) {
+    const reply = (await next) as Reply[][];
     if (reply.length === 0) return;
     const entries = reply.map(entryOf);
-    yield entries;
-    if (reply.length < count) return;
-    start = `(${String((reply.at(-1) as Reply[])[0])}`;
+    const last = reply.length < count || page === paging.pages;
+    const start = `(${String((reply.at(-1) as Reply[])[0])}`;
     const bytes = entries.reduce((sum, entry) => sum + entry.bytes.length, 0);
     count = Math.max(1, Math.min(PAGE_ENTRIES, Math.floor((PAGE_BYTES * entries.length) / Math.max(bytes, 1))));
+    const asked = !last && paging.ahead === true ? ask(start, count) : undefined;
+    yield entries;
+    if (last) return;
+    next = asked ?? ask(start, count);
   }
 }
 
 /** Ours have one field. What somebody else put there is shown as it is, in one line, for a scan to judge. */
 function entryOf([id, fields]: Reply[]): Entry {
   const values = fields as Buffer[];
-  const ours = values.length === 2 && values[0]?.toString() === "data";
+  const ours = values.length === 2 && FIELD.equals(values[0] as Buffer);
   const foreign = (): Buffer =>
     Buffer.concat([
       ...values.flatMap((value, i) => (i === 0 ? [value] : [Buffer.from(" "), value])),
       Buffer.from("\n"),
     ]);
-  return { id: parseId(String(id)), bytes: ours ? (values[1] as Buffer) : foreign() };
+  return { id: parseIdBytes(id as Buffer), bytes: ours ? (values[1] as Buffer) : foreign() };
 }
 
 /** Bytes `[from, to)` of a segment, a page a chunk. */
@@ -69,7 +86,8 @@ export async function* readBytes(
   yield take(first);
   if (position >= end) return;
   const count = Math.max(1, Math.min(FIRST_ENTRIES, Math.ceil((end - position) / LINE_BYTES)));
-  for await (const page of readPages(connection, key, `(${idText(first.id)}`, "+", { count })) {
+  const paging = { count, ahead: end - position > PAGE_BYTES / 4 };
+  for await (const page of readPages(connection, key, `(${idText(first.id)}`, "+", paging)) {
     const parts: Buffer[] = [];
     for (const entry of page) {
       if (position >= end) break;

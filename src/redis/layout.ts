@@ -52,6 +52,19 @@ export function parseId(text: string): EntryId {
   });
 }
 
+/** The same of the bytes of an id, of which a scan sees millions. */
+export function parseIdBytes(bytes: Buffer): EntryId {
+  const numbers = [0, 0] as [number, number];
+  let at: 0 | 1 = 0;
+  for (let i = 0; i < bytes.length; i++) {
+    const digit = (bytes[i] as number) - 0x30;
+    if (digit >= 0) numbers[at] = numbers[at] * 10 + digit;
+    else at = 1;
+  }
+  const [ms, off] = numbers;
+  return Number.isSafeInteger(ms) && Number.isSafeInteger(off) ? { ms, off } : parseId(bytes.toString());
+}
+
 export function idText({ ms, off }: EntryId): string {
   return `${ms}-${off}`;
 }

@@ -100,7 +100,7 @@ async function walk(
   last: string,
 ): Promise<SegmentLayout[]> {
   const builder = new LayoutBuilder(log, known);
-  for await (const page of readPages(connection, key, "-", last)) {
+  for await (const page of readPages(connection, key, "-", last, { ahead: true })) {
     for (const entry of page) builder.add({ id: entry.id, bytes: entry.bytes.length }, entry.bytes);
   }
   return builder.finish();

@@ -117,7 +117,9 @@ export class Rewrite {
   /** Ids for new lines, behind the last one and before `before`; at the end of the log behind every id that there ever was. */
   #identify(lines: readonly Buffer[], segment: SegmentLayout, before: EntryId | undefined): Entry[] {
     const start = { ms: segment.number, off: 0 };
-    let next = isBefore(this.#last, start) ? start : { ms: this.#last.ms, off: this.#last.off + this.#lastBytes };
+    let next = isBefore(this.#last, start)
+      ? start
+      : { ms: this.#last.ms, off: this.#last.off + Math.max(1, this.#lastBytes) };
     const ever = parseId(this.#seen.last);
     if (before === undefined && isBefore(next, ever)) next = { ms: ever.ms, off: ever.off + 1 };
     const room = before?.ms === next.ms ? before.off - next.off : Number.POSITIVE_INFINITY;
@@ -169,7 +171,8 @@ export class Rewrite {
       "1",
     )) as Reply[][] as [Reply[]];
     const lastStaged = parseId(String(newest[0]));
-    const bytes = (newest[1] as Buffer[])[1]?.length ?? 0;
+    // Somebody else's may be empty.
+    const bytes = Math.max(1, (newest[1] as Buffer[])[1]?.length ?? 0);
     const last = isBefore(lastStaged, ever) ? ever : lastStaged;
     const next =
       last === ever && isBefore(lastStaged, ever)

@@ -10,7 +10,7 @@ export const QUICK: { readonly commandTimeoutMs: number; readonly outcomeTimeout
   outcomeTimeoutMs: 20_000,
 };
 /** For outcomes that are never known. */
-export const IMPATIENT: typeof QUICK = { commandTimeoutMs: 400, outcomeTimeoutMs: 1200 };
+export const IMPATIENT: typeof QUICK = { commandTimeoutMs: 400, outcomeTimeoutMs: 800 };
 
 /** The store holds exactly these, in this order, and a scan finds nothing wrong. */
 export async function assertExactly(backend: Backend, payloads: readonly unknown[]): Promise<void> {

@@ -136,6 +136,41 @@ describe("a server that fails", () => {
     await assertExactly(direct, [1, 2]);
   });
 
+  test.each<[string, () => Promise<unknown>, () => Promise<unknown>]>([
+    [
+      "a paused server (CLIENT PAUSE)",
+      () => admin.sendCommand(["CLIENT", "PAUSE", "600", "WRITE"]),
+      async () => undefined,
+    ],
+    [
+      "too few replicas (NOREPLICAS)",
+      () => admin.configSet("min-replicas-to-write", "1"),
+      () => admin.configSet("min-replicas-to-write", "0"),
+    ],
+  ])("%s: the append waits, and is stored once", async (_, befall, mend) => {
+    const { direct, systemId } = systems();
+    await withStore(redisStore({ url: server.url, systemId, ...QUICK }), async (store) => {
+      await store.append("events", [event(1)]);
+      await befall();
+      const waiting = store.append("events", [event(2)]);
+      await delay(200);
+      await mend();
+      await waiting;
+    });
+    await assertExactly(direct, [1, 2]);
+  });
+
+  test("a user who may not run scripts is told which commands it needs", async () => {
+    const { systemId } = systems();
+    await admin.sendCommand(["ACL", "SETUSER", "poor", "on", ">poor", "~*", "+@all", "-@scripting"]);
+    const url = server.url.replace("redis://", "redis://poor:poor@");
+    await expect(openStore(redisStore({ url, systemId }))).rejects.toMatchObject({
+      code: "STORAGE_FAILED",
+      message: expect.stringContaining("NOPERM") as string,
+      hint: expect.stringContaining("docs/backends.md") as string,
+    });
+  });
+
   test("a key of another program (WRONGTYPE) is said to be so, and left alone", async () => {
     const { direct, systemId } = systems();
     await admin.set(`papyra:${systemId}:audits`, "mine");
@@ -172,6 +207,14 @@ describe("somebody else in our streams", () => {
     await assertExactly(direct, [1, 3]);
     const kept = await admin.xRange(`papyra:${systemId}:quarantine`, "-", "+");
     expect(kept?.map(({ message }) => message.data)[0]).toBe('data {"seq":2,"kind":"event"} other x\n');
+  });
+
+  test("an entry with an id that no other can follow is named, with the way to be rid of it", async () => {
+    const { direct, systemId } = systems();
+    const key = `papyra:${systemId}:events`;
+    await withStore(direct, (store) => store.append("events", [event(1)]));
+    await admin.xAdd(key, "99999999999999999-1", { data: "x" });
+    await expect(scan(direct)).rejects.toMatchObject({ code: "STORAGE_FAILED", hint: /XDEL KEY 99999999999999999-1/ });
   });
 
   test("an entry that was deleted is found, and a deleted stream too", async () => {
