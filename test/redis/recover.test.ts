@@ -125,6 +125,20 @@ describe("a recovery that is cut off", () => {
   });
 });
 
+test("a damaged identity is rebuilt from the streams, and its bytes are kept", async () => {
+  const systemId = uniqueSystem();
+  await holed(systemId);
+  const store = redisStore({ url: server.url, systemId });
+  const { identity } = await store.view();
+  const meta = `papyra:${systemId}:meta`;
+  await admin.hSet(meta, "identity", "garbage");
+  expect((await scan(store)).counts).toEqual({ "checksum-mismatch": 1 });
+  expect(await recover(store, { mode: "quarantine" })).toMatchObject({ ok: true, changed: true });
+  expect((await store.view()).identity).toMatchObject({ store: identity?.store, lineage: identity?.lineage });
+  const kept = await admin.xRange(`papyra:${systemId}:quarantine`, "-", "+");
+  expect(kept?.map(({ message }) => [message.file, message.data])[0]).toEqual(["papyra.json.bytes", "garbage"]);
+});
+
 test("the hash beside the streams can be lost: the streams say what they are", async () => {
   const systemId = uniqueSystem();
   await holed(systemId);
