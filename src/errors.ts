@@ -19,6 +19,7 @@ export const ERRORS = {
   STORE_DAMAGED: { summary: "the store is too damaged to be written without recovery", exit: 4, retryable: false },
   STARTUP_REFUSED: { summary: "the startup check found anomalies", exit: 4, retryable: false },
   RECOVERY_INCOMPLETE: { summary: "anomalies remain after recovery", exit: 5, retryable: false },
+  PLAN_STALE: { summary: "the store changed since the plan was made", exit: 64, retryable: false },
   FORMAT_UNKNOWN: { summary: "the format version is not known to this release", exit: 16, retryable: false },
   STORAGE_FULL: { summary: "there is no space left", exit: 15, retryable: false },
   STORAGE_FAILED: { summary: "the storage could not be read or written", exit: 74, retryable: true },

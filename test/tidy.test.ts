@@ -46,10 +46,19 @@ describe("who imports whom", () => {
     ["src/backends/", [...base, "src/log/", "src/env/env.ts", "src/env/durable.ts"]],
     // Replaying folds with the very code of the actors.
     ["src/ops/replay", [...base, "src/ops/", "src/actors/", "src/backends/", "src/log/", "src/env/env.ts"]],
+    ["src/ops/snapshot-cover.ts", [...base, "src/ops/", "src/actors/digest.ts", "src/backends/", "src/log/"]],
     ["src/ops/", [...base, "src/backends/", "src/log/", "src/env/env.ts", "src/env/durable.ts"]],
     [
       "src/actors/system.ts", // start() checks the store first
-      [...base, "src/actors/", "src/log/", "src/backends/", "src/env/env.ts", "src/ops/startup.ts"],
+      [
+        ...base,
+        "src/actors/",
+        "src/log/",
+        "src/backends/",
+        "src/env/env.ts",
+        "src/ops/startup.ts",
+        "src/ops/compact.ts",
+      ],
     ],
     [
       "src/actors/actor-options.ts",

@@ -14,6 +14,7 @@ import {
   type StoreFinding,
   type StoreIdentity,
   type StoreView,
+  type Superseded,
 } from "./backend.ts";
 import { type FileStoreOptions, resolveFileOptions } from "./file-options.ts";
 import { claimFiles } from "./files-claim.ts";
@@ -66,6 +67,10 @@ export function fileBackend(input: FileStoreOptions, env: Env): Backend {
       }
       await syncAncestors(env.fs, target);
     },
+    async freeBytes() {
+      await locate();
+      return env.fs.freeBytes(place.directory);
+    },
     async claim(purpose): Promise<Claim> {
       await locate();
       return claimFiles(env, place.directory, options, purpose, () => look("none"));
@@ -87,13 +92,14 @@ function loneView(name: string, { bytes, id }: FileStat): StoreView {
     identityRecorded: false,
     writer: undefined,
     segments: [{ name, log: undefined, bytes, active: true, firstSeq: undefined, id }],
+    superseded: [],
     findings: [],
     reach: () => undefined,
   };
 }
 
 async function viewDirectory(env: Env, path: string, writer: ClaimOwner | undefined): Promise<StoreView> {
-  const { names, segments } = await listSegments(env, path);
+  const { names, segments, superseded } = await listSegments(env, path);
   const findings: StoreFinding[] = [];
   for (const name of names) {
     const { type } = parseFileName(name);
@@ -112,6 +118,7 @@ async function viewDirectory(env: Env, path: string, writer: ClaimOwner | undefi
       });
     }
   }
+  findings.push(...leftovers(superseded, writer));
   const recorded = names.includes(STORE_FILE) ? await readStoreFile(env, path, findings) : undefined;
   const identity = recorded ?? (await rebuildIdentity(env, path, segments));
   for (const log of LOG_NAMES) {
@@ -128,11 +135,23 @@ async function viewDirectory(env: Env, path: string, writer: ClaimOwner | undefi
     identityRecorded: recorded !== undefined,
     writer,
     segments,
+    superseded,
     findings,
     // Beside a living writer the mark runs ahead of what was listed a moment ago: it vouches for nothing here.
     reach: (log: LogName) =>
       trusted === undefined || writer !== undefined ? undefined : reachOf(trusted, log, env.host.bootId),
   };
+}
+
+/** Beside a writer they may be about to be removed. */
+function leftovers(superseded: readonly Superseded[], writer: ClaimOwner | undefined): StoreFinding[] {
+  if (writer !== undefined) return [];
+  return superseded.map(({ name, log, by }) => ({
+    kind: "unexpected-file",
+    file: name,
+    ...(log === undefined ? {} : { log }),
+    detail: `a temporary remainder: compaction replaced it by ${by} and was interrupted; recovery or the next one removes it`,
+  }));
 }
 
 /** Names that the system or an administrator puts into any directory. */

@@ -1,5 +1,6 @@
 // The tree of commands: names, options, help. What a command does is loaded when it is called, so that `--help` is fast.
 import { Command, InvalidArgumentError, Option } from "commander";
+import { RETAINED_LOGS } from "../log/retention.ts";
 import type { RecoverMode } from "../ops/recover.ts";
 import type { StartupMode } from "../ops/startup.ts";
 import type { Handler } from "./context.ts";
@@ -106,7 +107,31 @@ function addPersistence(program: Command, leaf: Leaf): void {
       ["papyra persistence startup-check --mode recover --quarantine-dir ./quarantine", "recover first if needed"],
     ],
   );
+  addCompact(group, leaf);
   addReading(group, leaf);
+}
+
+function addCompact(group: Command, leaf: Leaf): void {
+  const summary = "Take expired records out for good, and account for them. The system must be stopped.";
+  addExamples(
+    leaf(group, "compact", summary, async () => (await import("./run-compact.ts")).runCompact)
+      .addOption(
+        new Option(
+          "--log <log>",
+          "only this log; the journal only when it is named here or in the configuration",
+        ).choices(RETAINED_LOGS),
+      )
+      .option("--max-records <count>", "the newest so many records stay", wholeNumber(0, Number.MAX_SAFE_INTEGER))
+      .option("--max-age <span>", "older records go: 90s, 15m, 2h, 30d, 8w")
+      .option("--max-bytes <size>", "the newest records stay up to this size: 4096, 64KiB, 1.5GiB")
+      .option("--plan [file]", "only say what would go; with a file, write it down for --apply")
+      .option("--apply <file>", "do what that plan says; refused when the store changed since"),
+    [
+      ["papyra persistence compact --plan", "what would go, by the retention of papyra.config"],
+      ["papyra persistence compact --log events --max-age 30d", "lifecycle events of the last 30 days stay"],
+      ["papyra persistence compact --log journal --max-records 0", "whatever snapshots cover goes"],
+    ],
+  );
 }
 
 /** What only looks, and goes on at the end of `papyra persistence`. */
@@ -183,6 +208,8 @@ function addInspect(program: Command, leaf: Leaf): void {
       .option("--limit <count>", "how many records, the newest ones", wholeNumber(1, 10_000), 20)
       .option("--since <time>", "only from this time on: 2026-01-01T10:30 (UTC), 2h (ago), @1767225600")
       .option("--until <time>", "only up to this time");
+    if (kind !== "journal" && kind !== "snapshot")
+      command.option("--expired", "also what the configuration's retention has expired, until it is compacted");
     if (kind === "event" || kind === "journal") command.option("--type <type>", "only this event type");
     if (kind === "dead_letter") command.option("--type <type>", "only this message type");
     if (kind !== "audit")
@@ -227,7 +254,7 @@ function addReplay(program: Command, leaf: Leaf): void {
 
 function wholeNumber(min: number, max: number): (text: string) => number {
   return (text) => {
-    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
     if (!(value >= min && value <= max))
       throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
     return value;

@@ -60,8 +60,17 @@ export class Context {
     return typeof value === "string" ? value : undefined;
   }
 
+  /** Whether the command line or the environment names the path. */
+  get namesPath(): boolean {
+    return this.#namedPath() !== undefined;
+  }
+
+  #namedPath(): string | undefined {
+    return this.options.path ?? (this.io.env.PAPYRA_PATH || undefined);
+  }
+
   async path(): Promise<string> {
-    const named = this.options.path ?? (this.io.env.PAPYRA_PATH || undefined);
+    const named = this.#namedPath();
     if (named === "")
       throw new PapyraError("OPTION_INVALID", "--path is empty", { hint: "leave it out, or name a path" });
     if (named !== undefined) return resolve(this.io.cwd, named);

@@ -50,6 +50,8 @@ export interface Fs {
    * must stay readable for its owner, and for nobody else.
    */
   imitate(path: string, model: string): Promise<void>;
+  /** How many bytes an ordinary user may still write to the file system of a directory. */
+  freeBytes(dir: string): Promise<number>;
   /** Makes the names in a directory durable. */
   syncDir(dir: string): Promise<void>;
   /**

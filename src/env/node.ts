@@ -79,6 +79,11 @@ const nodeFs: Fs = {
       if (differs && process.getuid?.() === 0) await fsp.chown(path, wanted.uid, wanted.gid);
       if (wanted.isFile() && wanted.mode !== own.mode) await fsp.chmod(path, wanted.mode & 0o7777);
     }),
+  freeBytes: (dir) =>
+    named("ask for the free space of", dir, async () => {
+      const { bavail, bsize } = await fsp.statfs(dir);
+      return bavail * bsize;
+    }),
   syncDir: (dir) =>
     named("sync the directory", dir, async () => {
       const handle = await fsp.open(dir, constants.O_RDONLY);

@@ -2,6 +2,7 @@
 // turns everything that is wrong into findings. Pure: recovery, scan, start-up and opening all ask the same ledger.
 import type { AnomalyKind, SeqRange } from "./anomaly.ts";
 import { type Draft, Findings, type LogAccount, type Reach, type Repair, spanOf } from "./findings.ts";
+import { gapRanges } from "./gaps.ts";
 import { type Hole, Holes } from "./holes.ts";
 import type { Control, Damage, Entry, Gap, Run, Unchecked } from "./lines.ts";
 import { countOf, intersect } from "./ranges.ts";
@@ -35,10 +36,6 @@ export class LogLedger {
     this.#log = log;
     this.#findingsMax = findingsMax;
     this.#findings = new Findings(findingsMax);
-  }
-
-  get maxSeq(): number {
-    return this.#maxSeq;
   }
 
   /** Begins a segment; `firstSeq` is what its name says. */
@@ -164,8 +161,8 @@ export class LogLedger {
   }
 
   #addGap(gap: Gap): void {
-    const { seq, from, to, reason, durable } = gap.record;
-    if (durable !== undefined && durable > this.#durable) this.#durable = durable;
+    const { seq, reason, durable } = gap.record;
+    this.#durable = Math.max(this.#durable, durable ?? 0);
     if (seq <= this.#maxSeq) {
       this.#addLate(seq, gap.offset, gap.bytes.length);
     } else {
@@ -175,7 +172,7 @@ export class LogLedger {
       if (gap.unterminated) this.#addUnterminated(gap, seq);
     }
     this.#atFileStart = false;
-    this.#holes.account({ from, to }, reason);
+    for (const range of gapRanges(gap.record)) this.#holes.account(range, reason);
   }
 
   /** A whole line without its line break; what follows it, if anything does, was taken for a line of its own. */

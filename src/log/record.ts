@@ -105,6 +105,8 @@ export interface GapRecord extends RecordBase {
   readonly reason: GapReason;
   /** Who removed them: a tool and the id of its run. */
   readonly by: string;
+  /** Seqs from `from` to `to` of which the record does not speak; sorted and disjoint. See log/gaps.ts. */
+  readonly kept?: readonly (readonly [from: number, to: number])[];
   /** In the journal: whose events are among them, as far as the damaged bytes still said so. A hint, not a proof. */
   readonly concerns?: readonly { readonly persistence_id: string; readonly revision: number }[];
 }

@@ -2,9 +2,11 @@
 // Changes nothing, works beside a living writer, and shows whatever is whole: damage is counted, not fatal.
 import type { Backend, Segment, StoreView } from "../backends/backend.ts";
 import { identityOf } from "../backends/check.ts";
+import { readSteadily } from "../backends/steady.ts";
 import { PapyraError } from "../errors.ts";
 import { seedOf } from "../log/codec.ts";
 import { HEAD_BYTES, judgeHead } from "../log/identity.ts";
+import { type Retention, RetentionMeter } from "../log/retention.ts";
 import { KIND_OF_LOG, LOG_NAMES, type LogName, type NewRecord } from "../log/record.ts";
 import { linesBackwards, readBytes, type StoredLine } from "./backwards.ts";
 
@@ -25,6 +27,8 @@ export interface InspectOptions {
   readonly type?: string | undefined;
   /** Only records about this actor: an address, its end behind a slash, or either with `*` for any characters. */
   readonly actor?: string | undefined;
+  /** Records that are beyond these bounds are expired and not shown. Default: all are shown. */
+  readonly retention?: Retention | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -48,6 +52,8 @@ export interface InspectReport {
   readonly records: readonly InspectedRecord[];
   /** Whether the reading stopped at the limit: older records may match as well. */
   readonly more: boolean;
+  /** Whether the reading stopped at an expired record: it is there until the store is compacted, and so are older ones. */
+  readonly expired: boolean;
   /** How many lines were read, and how many pieces of damaged bytes stood between them. */
   readonly linesRead: number;
   readonly damaged: number;
@@ -58,7 +64,10 @@ const KEPT_BYTES_MAX = 32 << 20;
 
 /** Rejects with STORE_NOT_FOUND, OPTION_INVALID, FORMAT_UNKNOWN, STORAGE_FAILED, or the signal's reason. */
 export async function inspect(backend: Backend, options: InspectOptions): Promise<InspectReport> {
-  const view = await backend.view();
+  return readSteadily(backend, (view) => inspectView(backend, view, options));
+}
+
+async function inspectView(backend: Backend, view: StoreView, options: InspectOptions): Promise<InspectReport> {
   const segments = segmentsFor(backend, view, options);
   const matches = matcher(options);
   const records: InspectedRecord[] = [];
@@ -67,6 +76,8 @@ export async function inspect(backend: Backend, options: InspectOptions): Promis
   let damaged = 0;
   let checked = true;
   let more = false;
+  let expired = false;
+  const meter = new RetentionMeter(options.retention ?? {}, backend.env.clock.nowMs());
   reading: for (const segment of [...segments].reverse()) {
     const head = await openSegment(backend, view, segment);
     if (head === undefined) {
@@ -83,6 +94,8 @@ export async function inspect(backend: Backend, options: InspectOptions): Promis
       }
       linesRead += 1;
       if (head.seed !== undefined && isBefore(line, options.sinceMs)) break reading; // time never decreases in such a log
+      expired = line.fields.kind === options.kind && !meter.keeps(timeMsOf(line.fields), line.length + 1);
+      if (expired) break reading;
       if (!matches(line.fields)) continue;
       if (records.length === options.limit || (records.length > 0 && keptBytes + line.length > KEPT_BYTES_MAX)) {
         more = true;
@@ -93,14 +106,16 @@ export async function inspect(backend: Backend, options: InspectOptions): Promis
     }
   }
   records.reverse();
-  const verdict = verdictOf(records.length, options, more, damaged, checked);
   const { kind } = options;
-  return { ok: damaged === 0, verdict, path: backend.location, kind, checked, records, more, linesRead, damaged };
+  const found = { kind, checked, records, more, expired, linesRead, damaged };
+  return { ok: damaged === 0, verdict: verdictOf(found), path: backend.location, ...found };
 }
 
-function verdictOf(count: number, options: InspectOptions, more: boolean, damaged: number, checked: boolean): string {
-  const what = options.kind.replace("_", " ");
-  const said = [`${count} ${what} ${count === 1 ? "record" : "records"}${more ? ", the newest of more" : ""}`];
+function verdictOf(found: Omit<InspectReport, "ok" | "verdict" | "path">): string {
+  const { kind, records, more, expired, checked, damaged } = found;
+  const what = `${kind.replace("_", " ")} ${records.length === 1 ? "record" : "records"}`;
+  const said = [`${records.length} ${what}${more ? ", the newest of more" : ""}`];
+  if (expired) said.push("older ones are expired");
   if (!checked) said.push("without checksums");
   if (damaged > 0) said.push(`${damaged} damaged ${damaged === 1 ? "place" : "places"} passed over`);
   return said.join("; ");
@@ -154,6 +169,10 @@ export async function openSegment(
     default:
       return undefined;
   }
+}
+
+function timeMsOf({ timestamp }: Readonly<Record<string, unknown>>): number {
+  return typeof timestamp === "number" ? Math.round(timestamp * 1000) : Number.NaN;
 }
 
 function isBefore(line: StoredLine, sinceMs: number | undefined): boolean {

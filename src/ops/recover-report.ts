@@ -26,7 +26,8 @@ export interface RecoverAction {
     | "identity restored"
     | "sealed anew"
     | "file created"
-    | "temporary file removed";
+    | "temporary file removed"
+    | "superseded file removed";
   readonly file: string;
   readonly offset: number;
   readonly bytes: number;

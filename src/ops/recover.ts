@@ -10,6 +10,7 @@ import { type LogPlan, planRepair, type RemovedBytes } from "./plan.ts";
 import { keepBytes } from "./quarantine.ts";
 import { planSeals } from "./seals.ts";
 import { type RecoverAction, type RecoverOptions, type RecoverReport, unchanged } from "./recover-report.ts";
+import { leftoversIn } from "./superseded.ts";
 import { logsToScan, scan, type ScanReport, scanView } from "./scan.ts";
 
 export {
@@ -128,19 +129,23 @@ class Recovery {
       view = await this.#claim.view();
     }
     for (const log of logsToScan(view, this.#options.log)) await this.#log(log, view);
-    for (const file of await this.#claim.tidy()) {
-      this.#act("temporary file removed", {
-        file,
-        offset: 0,
-        bytes: 0,
-        kind: "unexpected-file",
-        seqs: undefined,
-        acknowledged: "none",
-      });
-    }
+    for (const file of await this.#claim.tidy()) this.#act("temporary file removed", removedFile(file));
+    await this.#removeSuperseded();
     const known = vouched.filter((log) => this.#lastSeqs[log] !== undefined);
     if (known.length === 0) return;
     await this.#claim.vouch(Object.fromEntries(known.map((log) => [log, this.#lastSeqs[log] as number])));
+  }
+
+  /** What an interrupted compaction left behind, as far as it is proved. */
+  async #removeSuperseded(): Promise<void> {
+    const { log } = this.#options;
+    const { proved } = await leftoversIn(
+      this.#backend,
+      await this.#claim.view(),
+      log === undefined ? LOG_NAMES : [log],
+    );
+    await this.#claim.remove(proved);
+    for (const file of proved) this.#act("superseded file removed", removedFile(file));
   }
 
   /** Rounds, until one finds nothing that it can mend: findings are bounded, and a moved line is a duplicate at first. */
@@ -264,3 +269,7 @@ class Recovery {
 }
 
 type LogPlanFinding = RemovedBytes["finding"];
+
+function removedFile(file: string): Omit<RecoverAction, "what"> {
+  return { file, offset: 0, bytes: 0, kind: "unexpected-file", seqs: undefined, acknowledged: "none" };
+}

@@ -2,6 +2,7 @@
 // Changes nothing: no byte, no time, no lock left behind. Memory does not grow with the logs.
 import type { Backend, StoreFinding, StoreView } from "../backends/backend.ts";
 import { type CheckedLog, checkLog } from "../backends/check.ts";
+import { readSteadily } from "../backends/steady.ts";
 import { type Anomaly, type AnomalyKind, isHarmless } from "../log/anomaly.ts";
 import type { LogAccount } from "../log/ledger.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
@@ -58,7 +59,7 @@ export interface ScanReport {
 
 /** Rejects with STORE_NOT_FOUND, FORMAT_UNKNOWN, STORAGE_FAILED (an I/O error is never taken for damage), or the signal's reason. */
 export async function scan(backend: Backend, options: ScanOptions = {}): Promise<ScanReport> {
-  return scanView(backend, await backend.view(), options);
+  return readSteadily(backend, (view) => scanView(backend, view, options));
 }
 
 /** The same over a view that the caller has already; recovery scans under its own claim. */

@@ -1,6 +1,7 @@
 // The published contract suite: what a backend must do so that the store, scan, recovery and the start-up check over it
 // keep their promises. It uses node:assert alone and runs under any test runner.
 import { appendCases } from "./contract-append.ts";
+import { compactCases } from "./contract-compact.ts";
 import { damageCases } from "./contract-damage.ts";
 import { limitCases } from "./contract-limits.ts";
 import { readCases } from "./contract-read.ts";
@@ -51,4 +52,5 @@ export const backendContract: readonly ContractCase[] = [
   ...damageCases,
   ...recoverCases,
   ...rotationCases,
+  ...compactCases,
 ];

@@ -66,6 +66,11 @@ export function createSimFs(machine: SimMachine): Fs {
     remove: (path) => machine.call("remove", path, (call) => remove(machine, partsOf(path), call)),
     imitate: (path, model) =>
       machine.call("imitate", path, () => void [nodeAt(root, partsOf(path)), nodeAt(root, partsOf(model))]),
+    freeBytes: (dir) =>
+      machine.call("stat", dir, () => {
+        nodeAt(root, partsOf(dir));
+        return machine.usage.freeBytes;
+      }),
     syncDir: (dir) =>
       machine.call(
         "syncDir",
