@@ -27,6 +27,7 @@ export {
   type CommandArguments,
   type CommandContext,
   type CommandHandlers,
+  type Committed,
   type Decision,
   type Draft,
   type EventEntry,
@@ -37,6 +38,7 @@ export {
   type PersistentRef,
   type Reply,
   type ReplyOf,
+  type SnapshotOptions,
   type UpcastEvent,
 } from "./actors/persistent.ts";
 export type { Directive, Failure, SupervisionOptions } from "./actors/supervision.ts";

@@ -65,6 +65,8 @@ export interface SnapshotRecord extends RecordBase {
   readonly digest: string;
   /** Version of the state's shape; 1 when it is left out. */
   readonly version?: number;
+  /** How many of the actor's newest snapshots stay when the store is compacted; 2 when it is left out. */
+  readonly keep?: number;
   readonly payload: unknown;
 }
 

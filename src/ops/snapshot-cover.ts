@@ -94,7 +94,7 @@ function isWhole({ payload, digest, revision, journal_seq }: SnapshotRecord): bo
   }
 }
 
-function keepOf({ keep }: SnapshotRecord & { readonly keep?: unknown }): number {
+function keepOf({ keep }: SnapshotRecord): number {
   return Number.isSafeInteger(keep) && (keep as number) >= 1 ? (keep as number) : SNAPSHOTS_KEPT;
 }
 

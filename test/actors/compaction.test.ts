@@ -55,7 +55,7 @@ class Run {
 
   constructor(backend: Backend, snapshotEvery: number) {
     this.backend = backend;
-    this.ledger = ledgerWith({ snapshotEvery });
+    this.ledger = ledgerWith({ snapshot: { everyEvents: snapshotEvery } });
     this.system = this.#newSystem();
   }
 
@@ -166,7 +166,7 @@ test.each(Object.entries(BACKENDS))("states and digests are the same before and 
 
 test("an actor whose snapshots are lost after compaction stops, and never begins anew", async () => {
   const store = memoryStore();
-  const ledger = ledgerWith({ snapshotEvery: 1 });
+  const ledger = ledgerWith({ snapshot: { everyEvents: 1 } });
   const first = new ActorSystem({ store });
   await first.start();
   for (let value = 1; value <= 5; value++) await first.get(ledger, "a").ask("put", { key: "k", value });

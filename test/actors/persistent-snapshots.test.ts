@@ -17,7 +17,7 @@ afterEach(async () => {
   for (const system of systems.splice(0)) await system.stop();
 });
 
-const snapping = ledgerWith({ snapshotEvery: 2 });
+const snapping = ledgerWith({ snapshot: { everyEvents: 2 } });
 
 describe("snapshots", () => {
   async function history(count: number, definition = snapping): Promise<MemoryBackend> {
@@ -138,7 +138,7 @@ test("a snapshot that cannot be made is tried again later and later, told once, 
       type: "big",
       initial: () => ({ text: "" }),
       events: { grown: (state, e: { by: string }) => ({ text: e.by === "" ? "" : state.text + e.by }) },
-      snapshotEvery: 2,
+      snapshot: { everyEvents: 2 },
     },
     { grow: (_state, c: { by: string }, ctx) => ctx.persist("grown", c).noReply() },
   );
