@@ -389,4 +389,78 @@ export const MUTANTS = [
     tests: ["test/actors/snapshot-schedule.test.ts"],
     filter: "how many are to be kept",
   },
+  {
+    name: "a recovery plan is applied to a store that has changed",
+    file: "src/ops/recover-plan.ts",
+    find: "  assertSame(options.fingerprint, fingerprint, backend.location, again);\n",
+    replace: "",
+    tests: ["test/contract.test.ts"],
+    filter: "memory recover .* does what was planned: a torn tail",
+  },
+  {
+    name: "a rehearsal changes the store",
+    file: "src/backends/rehearsal.ts",
+    find: "      tidy: async () => {",
+    replace: "      sync: async () => undefined,\n      tidy: async () => {",
+    edits: [
+      {
+        file: "src/ops/recover-plan.ts",
+        find: "const report = await recover(rehearsal, { ...options, run });",
+        replace: "const report = await recover(backend, { ...options, run });",
+      },
+    ],
+    tests: ["test/contract.test.ts"],
+    filter: "memory recover .* does what was planned: a torn tail",
+  },
+  {
+    name: "what a revert needs is kept after the change",
+    file: "src/ops/recover.ts",
+    edits: [
+      { file: "src/ops/recover.ts", find: "      await this.#keeper.rewriting(segment, splices);\n", replace: "" },
+      {
+        file: "src/ops/recover.ts",
+        find: "      await this.#claim.rewrite(name, splices);\n",
+        replace:
+          "      await this.#claim.rewrite(name, splices);\n      await this.#keeper.rewriting(segment, splices);\n",
+      },
+    ],
+    tests: ["test/contract.test.ts"],
+    filter: "memory a recovery is reverted byte for byte: two swapped",
+  },
+  {
+    name: "a revert believes a damaged quarantine",
+    file: "src/ops/revert.ts",
+    find: "if (found.sha256 !== kept.sha256) throw",
+    replace: "if (found.bytes !== kept.bytes) throw",
+    edits: [
+      {
+        file: "src/ops/revert.ts",
+        find: "if (found.sha256 !== kept.sha256) throw",
+        replace: "if (found.bytes !== kept.bytes) throw",
+      },
+      {
+        file: "src/ops/revert.ts",
+        find: "if (result.sha256 !== before.sha256) {",
+        replace: "if (result.bytes !== before.bytes) {",
+      },
+    ],
+    tests: ["test/crash/revert.test.ts"],
+    filter: "damaged quarantine",
+  },
+  {
+    name: "a revert takes no look at what was written since",
+    file: "src/ops/revert.ts",
+    find: "content?.sha256 === now?.sha256 && content?.bytes === now?.bytes;",
+    replace: "content !== now;",
+    tests: ["test/contract.test.ts"],
+    filter: "memory a recovery is not reverted",
+  },
+  {
+    name: "after a revert the mark vouches for what the recovery wrote",
+    file: "src/ops/revert.ts",
+    find: "    await run.vouch(undos);\n",
+    replace: "",
+    tests: ["test/contract.test.ts"],
+    filter: "simulated disk a recovery is reverted byte for byte: a lost line",
+  },
 ];

@@ -209,7 +209,7 @@ export class ActorSystem implements RunningSystem {
    * import { ActorSystem, memoryStore } from "papyra";
    * await using system = new ActorSystem({ store: memoryStore({ retention: { events: { maxRecords: 1 } } }) });
    * await system.start();
-   * for (const name of ["a", "b"]) system.spawn(name, () => ({ receive: () => undefined }));
+   * for (const name of ["a", "b"]) await system.spawn(name, () => ({ receive: () => "ready" })).ask({});
    * await system.flush();
    * const report = await system.compact();
    * if (report.logs[0]?.records !== 1) throw new Error(report.verdict);

@@ -146,6 +146,8 @@ export interface Backend {
   read(segment: string, from: number, to: number, id?: string): AsyncIterable<Uint8Array>;
   /** Keeps bytes that recovery takes out, with their reasons, durably, before anything is removed. */
   quarantine(directory: string, files: ReadonlyMap<string, AsyncIterable<Uint8Array>>): Promise<void>;
+  /** Bytes of what `quarantine` has kept. Rejects with STORE_NOT_FOUND. */
+  readKept(directory: string, file: string): AsyncIterable<Uint8Array>;
   /** How many bytes can still be stored here; Infinity when nothing says so. */
   freeBytes(): Promise<number>;
   /** Becomes the one writer. Rejects with STORE_LOCKED, naming the holder. */

@@ -67,6 +67,12 @@ export function fileBackend(input: FileStoreOptions, env: Env): Backend {
       }
       await syncAncestors(env.fs, target);
     },
+    async *readKept(directory, file) {
+      const path = join(directory, file);
+      const stat = await env.fs.stat(path);
+      if (stat === undefined) throw notFound(path, "nothing is kept at");
+      yield* readRange(env.fs, path, 0, stat.bytes);
+    },
     async freeBytes() {
       await locate();
       return env.fs.freeBytes(place.directory);

@@ -81,6 +81,11 @@ export function memoryBackend(options: MemoryStoreOptions, env: Env): MemoryBack
         store.quarantined.set(`${directory}/${name}`, Buffer.from(kept.view()));
       }
     },
+    async *readKept(directory, file) {
+      const kept = store.quarantined.get(`${directory}/${file}`);
+      if (kept === undefined) throw new PapyraError("STORE_NOT_FOUND", `nothing is kept at ${directory}/${file}`);
+      yield kept;
+    },
     freeBytes: async () => Number.POSITIVE_INFINITY,
     claim: async (purpose) => store.claim(purpose),
   };

@@ -79,7 +79,7 @@ function addPersistence(program: Command, leaf: Leaf): void {
       group,
       "recover",
       "Take damaged bytes out and account for what is gone. The system must be stopped.",
-      async () => (await load()).runRecover,
+      async () => (await import("./run-recover.ts")).runRecover,
     )
       .addOption(
         new Option(
@@ -87,10 +87,15 @@ function addPersistence(program: Command, leaf: Leaf): void {
           "ignore: only look; repair: remove damaged bytes; quarantine: keep them first",
         ).choices(RECOVER_MODES),
       )
-      .option("--quarantine-dir <dir>", "where quarantine keeps what it takes out; implies --mode quarantine"),
+      .option("--quarantine-dir <dir>", "where quarantine keeps what it takes out; implies --mode quarantine")
+      .option("--plan [file]", "only say what would be done; with a file, write it down for --apply")
+      .option("--apply <file>", "do what that plan says; refused when the store changed since")
+      .option("--revert <id>", "put back what that recovery took out, from its quarantine"),
     [
       ["papyra persistence recover --path events.ndjson", "remove what is damaged from one log"],
       ["papyra persistence recover --mode quarantine --quarantine-dir ./quarantine", "keep what is taken out"],
+      ["papyra persistence recover --mode quarantine --plan plan.json", "look at it first; later: --apply plan.json"],
+      ["papyra persistence recover --revert 20260101T031500Z-a1b2c3", "everything as it was before that recovery"],
     ],
   );
   addExamples(

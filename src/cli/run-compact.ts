@@ -1,36 +1,41 @@
 // compact: what goes is said on the command line or by the configuration; a plan can be kept and applied later.
-import { readSmall, replaceDurably } from "../env/durable.ts";
 import { PapyraError } from "../errors.ts";
 import { RETAINED_LOGS, type RetainedLog, type Retention, type RetentionPolicy } from "../log/retention.ts";
-import { compact, type CompactOptions, type CompactReport, planCompact } from "../ops/compact.ts";
-import { decodePlan, encodePlan } from "../ops/plan-file.ts";
+import { compact, type CompactOptions, planCompact } from "../ops/compact.ts";
 import { resolveRetention } from "../backends/retention-options.ts";
 import type { Context, Outcome } from "./context.ts";
 import { renderCompact } from "./render-compact.ts";
+import { onlyOneOf, readPlan, writePlan } from "./plans.ts";
 import { parseSize, parseSpan } from "./sizes.ts";
 
 const COMMAND = "persistence compact";
-const PLAN_BYTES_MAX = 16 << 20;
 
 export async function runCompact(context: Context): Promise<Outcome> {
+  onlyOneOf(context, "plan", "apply");
   const { backend, log, path } = await context.open("log", "policy");
   const retention = policyOf(context, log as RetainedLog | undefined) ?? backend.limits.retention;
   const nowMs = context.env.clock.nowMs();
   const wanted = { retention, nowMs, signal: context.signal, onProgress: context.progress("compacting") };
   const plan = context.options.plan;
   const apply = context.given("apply");
-  if (plan !== undefined && apply !== undefined) {
-    throw new PapyraError("OPTION_INVALID", "--plan only looks, --apply does what was planned", {
-      hint: "give one of them",
-    });
-  }
   const report =
     apply !== undefined
-      ? await compact(backend, { ...wanted, ...(await readPlan(context, apply)) })
+      ? await compact(backend, { ...wanted, ...(await planned(context, apply)) })
       : plan !== undefined
         ? await planCompact(backend, wanted)
         : await compact(backend, wanted);
-  const file = typeof plan === "string" ? await writePlan(context, plan, report, { retention, nowMs }) : undefined;
+  const { store = "", lineage = "", fingerprint } = report;
+  const file =
+    typeof plan !== "string"
+      ? undefined
+      : await writePlan(context, plan, {
+          command: COMMAND,
+          store,
+          lineage,
+          fingerprint,
+          options: { retention, nowMs },
+          report,
+        });
   return {
     exit: 0,
     verdict: report.verdict,
@@ -60,24 +65,10 @@ function policyOf(context: Context, ofPath: RetainedLog | undefined): RetentionP
   return resolveRetention(Object.fromEntries(logs.map((name) => [name, bounds])));
 }
 
-async function readPlan(
+async function planned(
   context: Context,
-  name: string,
+  file: string,
 ): Promise<Pick<CompactOptions, "retention" | "nowMs" | "fingerprint">> {
-  const file = context.resolve(name);
-  const { options, fingerprint } = decodePlan(await readSmall(context.env.fs, file, PLAN_BYTES_MAX), file, COMMAND);
+  const { options, fingerprint } = await readPlan(context, file, COMMAND);
   return { retention: resolveRetention(options.retention), nowMs: Number(options.nowMs), fingerprint };
-}
-
-async function writePlan(
-  context: Context,
-  name: string,
-  report: CompactReport,
-  options: { readonly retention: RetentionPolicy; readonly nowMs: number },
-): Promise<string> {
-  const file = context.resolve(name);
-  const { store = "", lineage = "", fingerprint } = report;
-  const bytes = encodePlan({ command: COMMAND, store, lineage, fingerprint, options, report });
-  await replaceDurably(context.env.fs, context.env.random, file, (append) => append(bytes));
-  return file;
 }

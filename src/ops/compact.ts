@@ -33,7 +33,7 @@ export interface CompactOptions {
   readonly retention?: RetentionPolicy | undefined;
   /** What counts as now for ages, in milliseconds since the epoch. Default: the clock. */
   readonly nowMs?: number | undefined;
-  /** The fingerprint of a plan: anything else than what it says is refused with PLAN_STALE. */
+  /** The fingerprint of a plan: anything else than what it says is refused with STORE_CHANGED. */
   readonly fingerprint?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called now and then with the bytes read so far and in all. */
@@ -55,7 +55,7 @@ export async function planCompact(backend: Backend, options: CompactOptions = {}
 
 /**
  * Compacts a store that nobody has open. Rejects with STORE_LOCKED, LOG_DAMAGED (a log is not whole: nothing of it is
- * touched), PLAN_STALE, STORAGE_FULL (less is free than one new segment takes), STORE_NOT_FOUND, OPTION_INVALID (no policy at all),
+ * touched), STORE_CHANGED, STORAGE_FULL (less is free than one new segment takes), STORE_NOT_FOUND, OPTION_INVALID (no policy at all),
  * STORAGE_FAILED, or the signal's reason; whatever was done by then is whole.
  */
 export async function compact(backend: Backend, options: CompactOptions = {}): Promise<CompactReport> {

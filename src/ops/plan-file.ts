@@ -54,10 +54,10 @@ function whyNot(plan: unknown, command: string): string | undefined {
   return texts && typeof options === "object" && options !== null ? undefined : "it is not whole";
 }
 
-/** Refuses with PLAN_STALE when the store is not the one, or not as it was, when the plan was made. */
+/** Refuses with STORE_CHANGED when the store is not the one, or not as it was, when the plan was made. */
 export function assertSame(expected: string, actual: string, location: string, again: string): void {
   if (expected === actual) return;
-  throw new PapyraError("PLAN_STALE", `${location} is not as it was when the plan was made; nothing was done`, {
+  throw new PapyraError("STORE_CHANGED", `${location} is not as it was when the plan was made; nothing was done`, {
     hint: `look again: ${again}`,
     details: { expected, actual },
   });

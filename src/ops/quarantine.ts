@@ -17,9 +17,7 @@ export async function keepBytes(
   removals: readonly RemovedBytes[],
   run: { readonly root: string | undefined; readonly recovery: string; readonly round: number },
 ): Promise<string> {
-  const lone = view.segments.some((segment) => segment.log === undefined);
-  const home = lone ? dirname(backend.location) : backend.location;
-  const directory = join(run.root ?? join(home, QUARANTINE_DIR), run.recovery);
+  const directory = quarantineOf(backend, view, run.root, run.recovery);
   const bySegment = new Map<string, RemovedBytes[]>();
   for (const removed of removals) bySegment.set(removed.segment, [...(bySegment.get(removed.segment) ?? []), removed]);
   const files = new Map<string, AsyncIterable<Uint8Array>>();
@@ -32,6 +30,13 @@ export async function keepBytes(
   }
   await backend.quarantine(directory, files);
   return directory;
+}
+
+/** The directory of one recovery. */
+export function quarantineOf(backend: Backend, view: StoreView, root: string | undefined, recovery: string): string {
+  const lone = view.segments.some((segment) => segment.log === undefined);
+  const home = lone ? dirname(backend.location) : backend.location;
+  return join(root ?? join(home, QUARANTINE_DIR), recovery);
 }
 
 async function* bytesOf(

@@ -1,13 +1,13 @@
 // Recovery: takes damaged bytes out of a store, keeps every healthy line byte for byte, and leaves a gap record for what
 // is gone. Never runs by itself; a second run finds nothing to do; a crash at any step leaves each segment as it was or
 // as it shall be, and the next run goes on.
-import type { Backend, Claim, Splice, StoreFinding, StoreView } from "../backends/backend.ts";
+import type { Backend, Claim, Segment, Splice, StoreFinding, StoreView } from "../backends/backend.ts";
 import { checkLog } from "../backends/check.ts";
 import { PapyraError } from "../errors.ts";
 import { type Anomaly, isHarmless } from "../log/anomaly.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { type LogPlan, planRepair, type RemovedBytes } from "./plan.ts";
-import { keepBytes } from "./quarantine.ts";
+import { Keeper } from "./keeper.ts";
 import { planSeals } from "./seals.ts";
 import { type RecoverAction, type RecoverOptions, type RecoverReport, unchanged } from "./recover-report.ts";
 import { leftoversIn } from "./superseded.ts";
@@ -47,6 +47,12 @@ export async function recover(backend: Backend, options: RecoverOptions): Promis
   }
 }
 
+/** An id that no other run has. */
+export function newRun({ env }: Backend): { readonly id: string; readonly nowMs: number } {
+  const nowMs = env.clock.nowMs();
+  return { id: `${new Date(nowMs).toISOString().replace(/[-:]|\.\d+/g, "")}-${env.random.hex(3)}`, nowMs };
+}
+
 /** What recovery leaves alone: a file that is none of ours, a whole file that belongs elsewhere or cannot be judged. */
 function mayBeBeyondRepair({ kind, detail }: Anomaly): boolean {
   return (
@@ -78,6 +84,9 @@ class Recovery {
   readonly #claim: Claim;
   readonly #options: RecoverOptions;
   readonly #id: string;
+  readonly #nowMs: number;
+  readonly #keeper: Keeper;
+  readonly #sizes = new Map<string, { before: number; after: number }>();
   readonly #actions: RecoverAction[] = [];
   readonly #gaps: RecoverReport["gaps"][number][] = [];
   readonly #lastSeqs: Partial<Record<LogName, number>> = {};
@@ -86,15 +95,16 @@ class Recovery {
   #actionCount = 0;
   #removedBytes = 0;
   #insertedBytes = 0;
-  #quarantine: string | undefined;
   #round = 0;
 
   constructor(backend: Backend, claim: Claim, options: RecoverOptions) {
     this.#backend = backend;
     this.#claim = claim;
     this.#options = options;
-    const { clock, random } = backend.env;
-    this.#id = `${new Date(clock.nowMs()).toISOString().replace(/[-:]|\.\d+/g, "")}-${random.hex(3)}`;
+    const { id, nowMs } = options.run ?? newRun(backend);
+    this.#id = id;
+    this.#nowMs = nowMs;
+    this.#keeper = new Keeper(backend, claim, { mode: options.mode, root: options.quarantineDir, recovery: id });
   }
 
   async all(): Promise<void> {
@@ -106,7 +116,7 @@ class Recovery {
     const damaged = view.findings.find((finding) => finding.kind === "checksum-mismatch");
     const storeFile = damaged !== undefined && this.#options.log === undefined;
     if (view.identity !== undefined && (concerned || storeFile)) {
-      if (storeFile) await this.#keepStoreFile(view, damaged);
+      await this.#keeper.replacing(view, missing, storeFile ? damaged : undefined);
       await this.#claim.create(view.identity);
       for (const { file } of missing)
         this.#act("file created", {
@@ -161,7 +171,7 @@ class Recovery {
       const plan = await planRepair(this.#backend, view, checked, {
         quarantine: this.#options.mode === "quarantine",
         by: `recover ${this.#id}`,
-        nowMs: this.#backend.env.clock.nowMs(),
+        nowMs: this.#nowMs,
       });
       if (log !== undefined)
         this.#lastSeqs[log] = Math.max(checked.account.lastSeq, plan.gaps.length > 0 ? plan.lastSeq : 0);
@@ -197,14 +207,23 @@ class Recovery {
   }
 
   async #apply(view: StoreView, plan: Pick<LogPlan, "segments" | "removed">): Promise<void> {
-    if (this.#options.mode === "quarantine" && plan.removed.length > 0) await this.#keep(view, plan.removed);
-    for (const { segment, splices, removedBytes, insertedBytes } of plan.segments) {
+    await this.#keeper.removed(view, plan.removed, this.#round);
+    for (const { segment: name, splices, removedBytes, insertedBytes } of plan.segments) {
       this.#options.signal?.throwIfAborted();
-      await this.#claim.rewrite(segment, splices);
-      this.#rewritten.add(segment);
+      const segment = (await this.#claim.view()).segments.find((one) => one.name === name);
+      if (segment === undefined) throw new PapyraError("INTERNAL", `${name} was to be rewritten and is not there`);
+      await this.#keeper.rewriting(segment, splices);
+      this.#measure(segment, splices);
+      await this.#claim.rewrite(name, splices);
+      this.#rewritten.add(name);
       this.#removedBytes += removedBytes;
       this.#insertedBytes += insertedBytes;
     }
+  }
+
+  #measure({ name, bytes }: Segment, splices: readonly Splice[]): void {
+    const grown = splices.reduce((sum, { remove, insert }) => sum + insert.length - remove, 0);
+    this.#sizes.set(name, { before: this.#sizes.get(name)?.before ?? bytes, after: bytes + grown });
   }
 
   #note(findings: readonly LogPlanFinding[], plan: LogPlan): void {
@@ -227,25 +246,10 @@ class Recovery {
     if (this.#actions.length < ACTIONS_MAX) this.#actions.push({ what, ...action });
   }
 
-  async #keep(view: StoreView, removed: readonly RemovedBytes[]): Promise<void> {
-    this.#quarantine = await keepBytes(this.#backend, view, removed, {
-      root: this.#options.quarantineDir,
-      recovery: this.#id,
-      round: this.#round,
-    });
-  }
-
-  async #keepStoreFile(view: StoreView, { kind, file, detail, bytes }: StoreFinding): Promise<void> {
-    if (this.#options.mode !== "quarantine" || bytes === undefined || bytes === 0) return;
-    const nothing = { log: undefined, seqs: undefined, lostSeqs: undefined, acknowledged: "none" } as const;
-    const finding = { ...nothing, kind, file, detail, offset: 0, length: bytes, repair: { type: "remove" } } as const;
-    await this.#keep(view, [{ segment: file, finding }]);
-  }
-
   report(before: ScanReport, after: ScanReport): RecoverReport {
     const changed = this.#actionCount > 0 || this.#gaps.length > 0;
     const left = after.anomalies.filter((anomaly) => !isHarmless(anomaly)).length;
-    const kept = this.#quarantine === undefined ? "" : `, kept in ${this.#quarantine}`;
+    const kept = this.#keeper.directory === undefined ? "" : `, kept in ${this.#keeper.directory}`;
     const verdict = after.startable
       ? `recovered: ${this.#removedBytes} bytes removed${kept}, ${this.#gaps.length} gap ${this.#gaps.length === 1 ? "record" : "records"} written; now ${after.verdict}`
       : `${left} anomalies remain: ${after.verdict}`;
@@ -254,12 +258,17 @@ class Recovery {
       verdict,
       mode: this.#options.mode,
       id: changed ? this.#id : undefined,
+      segments: [...this.#sizes].map(([file, { before: was, after: is }]) => ({
+        file,
+        bytesBefore: was,
+        bytesAfter: is,
+      })),
       path: this.#backend.location,
       changed,
       before,
       removedBytes: this.#removedBytes,
       insertedBytes: this.#insertedBytes,
-      quarantine: this.#quarantine,
+      quarantine: this.#keeper.directory,
       actions: this.#actions,
       actionCount: this.#actionCount,
       gaps: this.#gaps,

@@ -6,6 +6,7 @@ import { damageCases } from "./contract-damage.ts";
 import { limitCases } from "./contract-limits.ts";
 import { readCases } from "./contract-read.ts";
 import { recoverCases } from "./contract-recover.ts";
+import { revertCases } from "./contract-revert.ts";
 import { rotationCases } from "./contract-rotation.ts";
 import type { ContractCase } from "./contract-subject.ts";
 import { valueCases } from "./contract-values.ts";
@@ -53,4 +54,5 @@ export const backendContract: readonly ContractCase[] = [
   ...recoverCases,
   ...rotationCases,
   ...compactCases,
+  ...revertCases,
 ];

@@ -51,7 +51,7 @@ test("a plan that was written down is applied by its own clock, once, and not af
   await store.append("events", [event("Late", "local://a", 1)]);
   await store.close();
   const stale = await papyraJson([...COMPACT, "--path", path, "--apply", file]);
-  expect(stale).toMatchObject({ exit: 64, error: { code: "PLAN_STALE" } });
+  expect(stale).toMatchObject({ exit: 64, error: { code: "STORE_CHANGED" } });
   expect(await shown(["--path", path])).toHaveLength(13);
   await papyra([...COMPACT, "--path", path, "--log", "events", "--max-records", "4", "--plan", file]);
   expect(await papyraJson([...COMPACT, "--path", path, "--apply", file])).toMatchObject({
@@ -59,7 +59,7 @@ test("a plan that was written down is applied by its own clock, once, and not af
     report: { changed: true, logs: [{ log: "events", records: 9 }] },
   });
   expect(await papyraJson([...COMPACT, "--path", path, "--apply", file])).toMatchObject({
-    error: { code: "PLAN_STALE" },
+    error: { code: "STORE_CHANGED" },
   });
 });
 

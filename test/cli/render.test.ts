@@ -96,6 +96,7 @@ describe("goldens", () => {
       removed: events.ndjson byte 238, 169 bytes, checksum-mismatch, seqs 2-3
       removed: events.ndjson byte 757, 35 bytes, torn-tail
       gap record: events seqs 2-3 accounted for as lost
+      events.ndjson: 792 bytes before, NNN after
       bytes: 792 before = NNN after + 204 removed - MMM inserted
 
       LOG     SEGMENTS  BYTES  RECORDS  UNCHECKED  SEQS  ACCOUNTED  MISSING  END
