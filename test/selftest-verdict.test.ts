@@ -15,7 +15,7 @@ const GOOD: SelftestFacts = {
   sync: syncOf(2),
   throughput: { writers: 64, records: 100, batches: 2, recordsPerSecond: 5000, ack: syncOf(3) },
   directory: { sync: syncOf(2), failure: undefined, renameReplaces: true },
-  writes: { writes: 4, bytes: 100, short: 0, readBack: true },
+  writes: { writes: 4, bytes: 100, short: 0, readBack: true, limit: undefined },
   lock: { excludesSameProcess: true, excludesOtherProcess: true, freeAfterKillMs: 1 },
   clock: {
     samples: 9,
@@ -65,6 +65,7 @@ describe("the verdict", () => {
     ["directory", { directory: { sync: undefined, failure: "EINVAL" } }],
     ["directory", { directory: { renameReplaces: false } }],
     ["writes", { writes: { readBack: false } }],
+    ["writes", { writes: { limit: { limitBytes: 2 ** 44, asked: 65_536, taken: 65_536, honest: false } } }],
     ["clock", { clock: { monotonicBackMs: 1 } }],
   ])("bad: %s %j", (name, facts) => {
     const report = judged(facts);

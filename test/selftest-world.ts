@@ -7,6 +7,7 @@ import { SimDisk } from "../src/testing/sim-disk.ts";
 import { impatient } from "./sim-env.ts";
 
 export const EXT4 = 0xef53;
+export const XFS = 0x58465342;
 
 /** A process that is dead makes no more calls, and its locks are free. */
 function mortal(env: Env): { readonly env: Env; kill(): Promise<void> } {
@@ -81,7 +82,7 @@ export function starter(env: Env, frees: boolean = true): StartWorker {
 }
 
 /** A volume that says what it is told, and removes what is on the disk. */
-export function volumeOf(env: Env, type: number = EXT4, freeBytes: number = 1e12): Volume & { removed: string[] } {
+export function volumeOf(env: Env, type: number = XFS, freeBytes: number = 1e12): Volume & { removed: string[] } {
   const removed: string[] = [];
   const removeTree = async (dir: string): Promise<void> => {
     removed.push(dir);

@@ -1,10 +1,11 @@
 // The self-test finds what lies: each kind of disk, lock and clock that breaks a promise is simulated and must be called bad.
 import { describe, expect, test } from "vitest";
 import { fileBackend } from "../src/backends/files.ts";
+import { storageError } from "../src/env/storage-error.ts";
 import { openStore } from "../src/backends/open.ts";
 import type { Fs } from "../src/env/env.ts";
 import { countAcknowledged, crashMatrix, parseAck } from "../src/ops/selftest-crash.ts";
-import { probeDirectory, probeSync, probeWrites } from "../src/ops/selftest-disk.ts";
+import { probeDirectory, probeLimit, probeSync, probeWrites } from "../src/ops/selftest-disk.ts";
 import { probeLock } from "../src/ops/selftest-lock.ts";
 import { compareTail, eventOf, probeTails, tailTruth } from "../src/ops/selftest-store.ts";
 import { selftest } from "../src/ops/selftest.ts";
@@ -58,6 +59,30 @@ describe("a file system that lies", () => {
     const { env, disk } = await machine();
     disk.shortWriteAt(2, 1000);
     expect(await probeWrites(env, "/disk", 2)).toMatchObject({ writes: 3, short: 1, readBack: true });
+  });
+
+  test.each([
+    ["takes what fits", (fits: number) => fits, true],
+    ["says it took all", () => 65_536, false],
+    ["takes less than fits, and then the rest", (fits: number) => Math.ceil(fits / 2), true],
+    ["loses the last byte that fits", (fits: number) => fits - 1, false],
+  ])("a write across the largest size of a file %s", async (_, takes, honest) => {
+    const LARGEST = 2 ** 44 - 4096;
+    let bytes = 0;
+    const env = await probe((fs) => ({
+      open: async (path, mode) => ({
+        ...(await fs.open(path, mode)),
+        async write(given: Uint8Array, at: number) {
+          if (at >= LARGEST)
+            throw storageError("write", path, Object.assign(new Error("too large"), { code: "EFBIG" }));
+          const fits = Math.min(given.length, LARGEST - at);
+          bytes = Math.max(bytes, at + fits);
+          return given.length === 1 ? fits : takes(fits);
+        },
+        stat: () => Promise.resolve({ bytes, kind: "file" as const, id: "", changedMs: 0 }),
+      }),
+    }));
+    expect(await probeLimit(env, "/disk")).toMatchObject({ limitBytes: LARGEST, asked: 65_536, honest });
   });
 
   test("writes that arrive changed", async () => {

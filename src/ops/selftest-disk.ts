@@ -3,9 +3,9 @@
 import { join } from "node:path";
 import { readRange, readSmall, writeAll } from "../env/durable.ts";
 import type { Env, OpenFile } from "../env/env.ts";
-import { ensureError } from "../errors.ts";
+import { ensureError, isPapyraError } from "../errors.ts";
 import { type Latency, latencyOf } from "./latency.ts";
-import type { DirectoryFacts, WriteFacts } from "./selftest-report.ts";
+import type { DirectoryFacts, LimitFacts, WriteFacts } from "./selftest-report.ts";
 
 /** How much a probe may take. */
 export interface ProbeLimits {
@@ -92,7 +92,7 @@ async function probeRename({ fs }: Env, dir: string): Promise<boolean> {
 const LARGE_WRITE_BYTES = 4 << 20;
 
 /** Large writes, each until all its bytes are written, counting those that came short; then everything is read back. */
-export async function probeWrites({ fs }: Env, dir: string, count: number): Promise<WriteFacts> {
+export async function probeWrites({ fs }: Env, dir: string, count: number): Promise<Omit<WriteFacts, "limit">> {
   const path = join(dir, "writes");
   const file = await fs.open(path, "create");
   let [writes, short] = [0, 0];
@@ -121,4 +121,45 @@ export async function probeWrites({ fs }: Env, dir: string, count: number): Prom
   }
   await fs.remove(path);
   return { writes, bytes: count * LARGE_WRITE_BYTES, short, readBack };
+}
+
+/** No file of ext2/3/4 is larger. */
+const BEYOND = 2 ** 50;
+const ACROSS_BYTES = 64 << 10;
+const FITTING_BYTES = 4096;
+
+/**
+ * What a write does that only begins to fit: the largest size of a file is found by halving, then written across. Takes a few
+ * blocks, since nothing is written in between: only for file systems that are known to leave holes.
+ */
+export async function probeLimit({ fs }: Env, dir: string): Promise<LimitFacts | undefined> {
+  const path = join(dir, "limit");
+  const file = await fs.open(path, "create");
+  /** How many bytes were taken; 0 when the write was refused. */
+  const take = async (at: number, bytes: number): Promise<number> => {
+    try {
+      return await file.write(Buffer.alloc(bytes, "l"), at);
+    } catch (error) {
+      if (isPapyraError(error, "STORAGE_FULL")) return 0;
+      throw error;
+    }
+  };
+  try {
+    let [fits, refused] = [0, BEYOND];
+    if ((await take(refused, 1)) > 0) return undefined;
+    while (refused - fits > 1) {
+      const middle = Math.floor((fits + refused) / 2);
+      if ((await take(middle, 1)) > 0) fits = middle;
+      else refused = middle;
+    }
+    const from = refused - FITTING_BYTES;
+    const taken = await take(from, ACROSS_BYTES);
+    let [end, more] = [from, taken];
+    for (; more > 0; more = await take(end, from + ACROSS_BYTES - end)) end += more;
+    const honest = end === refused && (await file.stat()).bytes === refused;
+    return { limitBytes: refused, asked: ACROSS_BYTES, taken, honest };
+  } finally {
+    await file.close();
+    await fs.remove(path);
+  }
 }

@@ -11,11 +11,15 @@ export interface VolumeFacts {
   /** What the kernel calls it (statfs). */
   readonly type: number;
   readonly freeBytes: number;
+  /** It is known to store nothing for what was never written, and to have a largest file that can be reached. */
+  readonly hasHoles: boolean;
 }
+
+const EXT = 0xef53;
 
 /** By the numbers of Linux (statfs(2)). */
 const KINDS: ReadonlyMap<number, readonly [name: string, kind: VolumeKind]> = new Map([
-  [0xef53, ["ext2/3/4", "local"]],
+  [EXT, ["ext2/3/4", "local"]],
   [0x58465342, ["xfs", "local"]],
   [0x9123683e, ["btrfs", "local"]],
   [0x2fc12fc1, ["zfs", "local"]],
@@ -37,7 +41,7 @@ const KINDS: ReadonlyMap<number, readonly [name: string, kind: VolumeKind]> = ne
 export function volumeFacts(type: number, freeBytes: number): VolumeFacts {
   const unsigned = type >>> 0; // some kernels give it as a signed number
   const [name, kind] = KINDS.get(unsigned) ?? [`unknown (0x${unsigned.toString(16)})`, "unknown" as const];
-  return { name, kind, type: unsigned, freeBytes };
+  return { name, kind, type: unsigned, freeBytes, hasHoles: unsigned === EXT };
 }
 
 export interface Durability {

@@ -27,6 +27,18 @@ export interface WriteFacts {
   readonly short: number;
   /** What was read back is what was written. */
   readonly readBack: boolean;
+  /** A write across the largest size of a file; undefined where that was not tried, or is out of reach. */
+  readonly limit: LimitFacts | undefined;
+}
+
+export interface LimitFacts {
+  /** The largest size of a file here. */
+  readonly limitBytes: number;
+  readonly asked: number;
+  /** How many bytes the write took. */
+  readonly taken: number;
+  /** It took what fits and not a byte more, the rest was refused, and the file is as long as that. */
+  readonly honest: boolean;
 }
 
 export interface LockFacts {
@@ -160,13 +172,18 @@ function directoryOf({ sync, failure, renameReplaces }: DirectoryFacts): Selftes
   return finding("directory", false, "renames replace, and directories can be synced");
 }
 
-function writesOf({ writes, bytes, short, readBack }: WriteFacts): SelftestFinding {
+function writesOf({ writes, bytes, short, readBack, limit }: WriteFacts): SelftestFinding {
   if (!readBack) return finding("writes", true, "what was read back is not what was written");
+  const across =
+    limit &&
+    `at the largest size of a file (${limit.limitBytes} bytes) a write of ${limit.asked} bytes took ${limit.taken}`;
+  if (limit?.honest === false) return finding("writes", true, `${across}: not what is there afterwards`);
   const seen =
     short === 0
       ? `none of ${writes} writes (${bytes} bytes) came short`
       : `${short} of ${writes} writes came short, and went on to the last byte`;
-  return finding("writes", false, `${seen}; a full disk was not provoked`, short > 0);
+  const end = across === undefined ? "a write that does not fit was not seen" : `${across}, and the rest was refused`;
+  return finding("writes", false, `${seen}; ${end}`, short > 0);
 }
 
 /** So much may the two clocks differ before it is worth a note: a slewing clock stays below. */

@@ -6,8 +6,8 @@ import { PapyraError } from "../errors.ts";
 import { wholeNumber } from "../options.ts";
 import { ClockWatch } from "./selftest-clock.ts";
 import { crashMatrix } from "./selftest-crash.ts";
-import { probeDirectory, probeSync, probeWrites } from "./selftest-disk.ts";
-import { volumeFacts } from "./selftest-durability.ts";
+import { probeDirectory, probeLimit, probeSync, probeWrites } from "./selftest-disk.ts";
+import { type VolumeFacts, volumeFacts } from "./selftest-durability.ts";
 import { probeLock, type StartWorker } from "./selftest-lock.ts";
 import { judgeSelftest, type SelftestFacts, type SelftestReport } from "./selftest-report.ts";
 import { probeTails, probeThroughput } from "./selftest-store.ts";
@@ -63,8 +63,8 @@ export async function selftest(
   if ((await env.fs.stat(work)) !== undefined) throw new PapyraError("STORAGE_FAILED", `${work} is there already`);
   try {
     await env.fs.makeDir(work);
-    const facts = await measure({ env, volume, start }, work, ms, options);
-    return judgeSelftest(dir, { volume: volumeFacts(type, freeBytes), ...facts });
+    const facts = await measure({ env, volume, start }, work, volumeFacts(type, freeBytes), ms, options);
+    return judgeSelftest(dir, facts);
   } finally {
     await volume.removeTree(work);
   }
@@ -87,16 +87,18 @@ async function placeOf({ fs }: Env, dir: string): Promise<string> {
 async function measure(
   { env, volume, start }: SelftestWorld,
   work: string,
+  facts: VolumeFacts,
   ms: number,
   { signal, onProgress }: SelftestOptions,
-): Promise<Omit<SelftestFacts, "volume">> {
+): Promise<SelftestFacts> {
   const clock = new ClockWatch(env.clock);
   const limits = { ms: Math.min(2000, ms / 10), count: SYNCS_MAX, signal };
   for (let i = 0; i < CLOCK_LOOKS; i++) clock.sample(); // close together: how fine the clocks are
   const sync = await probeSync(env, work, limits);
   clock.sample();
   const directory = await probeDirectory(env, work, limits);
-  const writes = await probeWrites(env, work, LARGE_WRITES);
+  const limit = facts.hasHoles ? await probeLimit(env, work) : undefined;
+  const writes = { ...(await probeWrites(env, work, LARGE_WRITES)), limit };
   clock.sample();
   const throughput = await probeThroughput(env, join(work, "throughput"), { ...limits, count: RECORDS_MAX });
   const lock = await probeLock(env, start, join(work, "lock"), signal);
@@ -114,5 +116,5 @@ async function measure(
       onProgress?.(Math.min(ms, env.clock.monotonicMs() - startMs), ms);
     },
   });
-  return { sync, directory, writes, throughput, lock, tails, crash, clock: clock.facts() };
+  return { volume: facts, sync, directory, writes, throughput, lock, tails, crash, clock: clock.facts() };
 }

@@ -106,7 +106,8 @@ describe("the fields of reports are a contract: what is documented is there", ()
       const documented = bullets.flatMap((fields) => fields.match(/(?<=`)[A-Za-z[\].]+(?=`)/g) ?? []);
       expect(documented.length, `fields of ${name}`).toBeGreaterThan(3);
       if (name === "replay") return; // needs a configuration: config.test.ts
-      const document = await papyraJson([...name.split(" "), "--path", dir]);
+      const quick = name === "persistence selftest" ? ["--seconds", "1"] : [];
+      const document = await papyraJson([...name.split(" "), "--path", dir, ...quick]);
       expect(pathsOf(document.report, "")).toEqual(expect.arrayContaining(documented));
     } finally {
       gone(dir);
