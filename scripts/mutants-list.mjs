@@ -309,7 +309,7 @@ export const MUTANTS = [
     file: "src/ops/selftest-store.ts",
     find: "said.ok === truth.ok",
     replace: "said.ok === said.ok",
-    tests: ["test/selftest.test.ts"],
+    tests: ["test/selftest-verdict.test.ts"],
     filter: "cut tails",
   },
   {

@@ -1,11 +1,15 @@
 // From facts to a verdict: what is bad, what is worth a note, and what a disk is said to give.
 import { describe, expect, test } from "vitest";
+import { fileBackend } from "../src/backends/files.ts";
+import { openStore } from "../src/backends/open.ts";
 import type { Clock } from "../src/env/env.ts";
+import { scan } from "../src/ops/scan.ts";
 import { latencyOf } from "../src/ops/latency.ts";
 import { ClockWatch } from "../src/ops/selftest-clock.ts";
 import { durabilityOf, volumeFacts } from "../src/ops/selftest-durability.ts";
 import { judgeSelftest, type SelftestFacts } from "../src/ops/selftest-report.ts";
-import { EXT4 } from "./selftest-world.ts";
+import { compareTail, eventOf, tailTruth } from "../src/ops/selftest-store.ts";
+import { EXT4, machine } from "./selftest-world.ts";
 
 const syncOf = (ms: number) => latencyOf([ms]);
 
@@ -131,4 +135,24 @@ test("clocks that go back, and how far; the smallest steps; the drift", () => {
     monotonicBackMs: 0.5,
     driftMs: -510.5,
   });
+});
+
+test("the truth about cut tails, and a scan that differs from it", async () => {
+  const ends = [100, 200, 300];
+  expect(tailTruth(ends, 300, true)).toEqual({ records: 3, ok: true, lost: 0 });
+  expect(tailTruth(ends, 299, true)).toEqual({ records: 3, ok: false, lost: 0 });
+  expect(tailTruth(ends, 298, true)).toEqual({ records: 2, ok: false, lost: 1 });
+  expect(tailTruth(ends, 200, true)).toEqual({ records: 2, ok: false, lost: 1 });
+  expect(tailTruth(ends, 200, false)).toEqual({ records: 2, ok: true, lost: 0 });
+  expect(tailTruth(ends, 150, false)).toEqual({ records: 1, ok: false, lost: 0 });
+  const { env } = await machine();
+  const backend = fileBackend({ path: "/disk/store" }, env);
+  const store = await openStore(backend);
+  await store.append("events", [eventOf(1)]);
+  await store.close();
+  const report = await scan(backend);
+  const truth = { records: 1, ok: true, lost: 0 };
+  expect(compareTail(report, truth)).toBeUndefined();
+  for (const wrong of [{ records: 2 }, { ok: false }, { lost: 1 }])
+    expect(compareTail(report, { ...truth, ...wrong })).toContain("must say");
 });

@@ -27,7 +27,8 @@ export function showProgress(stderr: Output, clock: Clock, what: string, unit: "
       shown = true;
       const share = total === 0 ? 100 : Math.min(100, Math.floor((done / total) * 100));
       const seconds = Math.max((nowMs - startMs) / 1000, 0.001);
-      const left = done === 0 ? "" : `, ${Math.ceil(((total - done) * seconds) / done)} s left`;
+      const speed = unit === "ms" ? 1000 : done / seconds;
+      const left = done === 0 ? "" : `, ${Math.ceil((total - done) / speed)} s left`;
       const amount = unit === "ms" ? "" : ` of ${roughBytes(total)}, ${roughBytes(done / seconds)}/s`;
       stderr.write(`${ERASE}${what}: ${share} %${amount}${left}`);
     },

@@ -2,12 +2,12 @@
 // is scanned, now and then recovered, opened again by the next writer, and every acknowledgement is looked for.
 import type { Backend } from "../backends/backend.ts";
 import { fileBackend } from "../backends/files.ts";
-import type { ChildProcess, Env } from "../env/env.ts";
-import { isPapyraError, PapyraError } from "../errors.ts";
+import type { Env } from "../env/env.ts";
+import { isPapyraError } from "../errors.ts";
 import { parseFileName } from "../log/segments.ts";
 import { passOver } from "./record-pass.ts";
 import { recover } from "./recover.ts";
-import type { StartWorker } from "./selftest-lock.ts";
+import { type StartWorker, workerFailed } from "./selftest-lock.ts";
 import type { CrashFacts } from "./selftest-report.ts";
 import { startupCheck } from "./startup.ts";
 
@@ -176,14 +176,6 @@ async function killedWriter(
     await child.ended;
   }
   signal?.throwIfAborted();
-  if (!killed) throw writerFailed(await child.ended);
+  if (!killed) throw workerFailed(await child.ended);
   return acks;
-}
-
-/** The writer ended before anybody killed it: the disk failed it, or we did. */
-function writerFailed({ how, stderr }: Awaited<ChildProcess["ended"]>): PapyraError {
-  const full = /STORAGE_FULL/.test(stderr);
-  return new PapyraError(full ? "STORAGE_FULL" : "STORAGE_FAILED", `a writer failed by itself (${how}): ${stderr}`, {
-    hint: "papyra persistence selftest starts processes that write in the directory; look at the disk, then try again",
-  });
 }

@@ -61,8 +61,7 @@ async function wordOf(child: ChildProcess, signal?: AbortSignal, after?: "leave 
     const { value, done } = await child.lines[Symbol.asyncIterator]().next();
     if (done !== true) return value;
     signal?.throwIfAborted();
-    const { how, stderr } = await child.ended;
-    throw new PapyraError("INTERNAL", `a process of the self-test ended by itself (${how}): ${stderr}`);
+    throw workerFailed(await child.ended);
   } finally {
     signal?.removeEventListener("abort", stop);
     if (after === undefined) {
@@ -70,4 +69,12 @@ async function wordOf(child: ChildProcess, signal?: AbortSignal, after?: "leave 
       await child.ended;
     }
   }
+}
+
+/** A worker ended before anybody killed it. What it said on stderr tells why; it names the code. */
+export function workerFailed({ how, stderr }: Awaited<ChildProcess["ended"]>): PapyraError {
+  const code = stderr.includes("STORAGE_FULL") ? "STORAGE_FULL" : "STORAGE_FAILED";
+  return new PapyraError(code, `a process of the self-test ended by itself (${how}): ${stderr.trim()}`, {
+    hint: "the self-test starts processes that write in the directory; look at the disk, then run it again",
+  });
 }

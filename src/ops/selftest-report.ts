@@ -130,7 +130,7 @@ export function judgeSelftest(path: string, facts: SelftestFacts): SelftestRepor
   const verdict =
     bad.length > 0
       ? `this disk does not keep what Papyra promises: ${bad.join(", ")}`
-      : `${facts.crash.rounds} crashes, ${facts.crash.acknowledged} acknowledged records, none lost; ${durability.summary}`;
+      : `${facts.crash.rounds} writers killed, ${facts.crash.acknowledged} acknowledged records, none lost; ${durability.summary}`;
   return { ok: bad.length === 0, verdict, path, findings, durability, unknowable: UNKNOWABLE, ...facts };
 }
 
