@@ -75,8 +75,8 @@ export function compareTail(report: ScanReport, truth: TailTruth): string | unde
   return same ? undefined : `the scan says ${JSON.stringify(said)} and must say ${JSON.stringify(truth)}`;
 }
 
-const RECORDS = 5;
-const LAST_BATCH = 3;
+const RECORDS = 4;
+const LAST_BATCH = 2;
 const WRONG_MAX = 20;
 
 /** Cuts a log at every byte of its last batch, with the mark and without it, and compares the verdict of the scan with the truth. */

@@ -1,4 +1,5 @@
 // What a process does that the self-test starts: it holds a store, tries to, or writes to it until it is killed.
+import type { Claim } from "../backends/backend.ts";
 import { fileBackend } from "../backends/files.ts";
 import { openStore } from "../backends/open.ts";
 import type { Env } from "../env/env.ts";
@@ -14,6 +15,9 @@ const BYTES_MAX = 16 << 20;
 const TEXT_MAX = 20_000;
 const WRITERS = 4;
 
+/** Node closes a file that nobody refers to any more, and its lock goes with it. */
+const HELD: Claim[] = [];
+
 /** `print` takes one line, and has handed it to the system when it returns. */
 export async function runWorker(env: Env, args: readonly string[], print: (line: string) => void): Promise<void> {
   const [task, path = "", seed = "1", segmentBytes = ""] = args;
@@ -24,6 +28,7 @@ export async function runWorker(env: Env, args: readonly string[], print: (line:
     throw new PapyraError("OPTION_INVALID", `a worker of the self-test does ${WORKER_TASKS.join(", ")}, not ${task}`);
   try {
     const claim = await backend.claim("selftest");
+    if (task === "hold") HELD.push(claim);
     print("held");
     if (task === "try") await claim.release();
   } catch (error) {

@@ -1,11 +1,12 @@
 // The self-test on a real disk, with real processes that are killed.
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { fileBackend } from "../../src/backends/files.ts";
 import { renderSelftest } from "../../src/cli/render-selftest.ts";
-import { nodeEnv, nodeVolume, startNode } from "../../src/env/node.ts";
-import { probeLock } from "../../src/ops/selftest-lock.ts";
+import { nodeEnv, nodeVolume } from "../../src/env/node.ts";
 import type { SelftestReport } from "../../src/ops/selftest-report.ts";
 import { ROOT } from "../source.ts";
 import { build, type Build } from "./build.ts";
@@ -21,21 +22,22 @@ afterAll(() => {
   gone(dir);
 });
 
-/** Runs the built command, and sends it a signal when its directory is there; resolves with how it ended. */
+/** Runs the built command, and sends it a signal when it has come to making `when`; resolves with how it ended. */
 function signalled(
   disk: string,
-  signal: NodeJS.Signals,
-): Promise<{ code: number | null; stderr: string; killed: string | null }> {
-  const child = spawn(process.execPath, [built.bin, "persistence", "selftest", disk, "--seconds", "60"]);
+  signal: "SIGINT" | "SIGTERM",
+  when: string,
+): Promise<{ code: number | null; stderr: string }> {
+  const child = spawn(process.execPath, [built.bin, "persistence", "selftest", disk, "--seconds", "5"]);
   let stderr = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
   const look = setInterval(() => {
     const [name] = readdirSync(disk);
-    if (name === undefined || !readdirSync(join(disk, name)).some((one) => one.startsWith("crash-"))) return;
+    if (name === undefined || !readdirSync(join(disk, name)).some((one) => one.startsWith(when))) return;
     clearInterval(look);
     child.kill(signal);
   }, 10);
-  return new Promise((resolve) => child.on("close", (code, killed) => resolve({ code, stderr, killed })));
+  return new Promise((resolve) => child.on("close", (code) => resolve({ code, stderr })));
 }
 
 test("one document, everything measured, nothing left behind and nothing else touched", async () => {
@@ -77,36 +79,36 @@ test.each([
   expect(ran.stderr).toContain(`(${code})`);
 });
 
-test.each(["SIGINT", "SIGTERM"] as const)("%s: exit 130, and the directory is as before", async (signal) => {
+test.each([
+  ["SIGINT", "crash-"],
+  ["SIGTERM", "throughput"],
+] as const)("%s while it makes %s: exit 130, and the directory is as before", async (signal, when) => {
   const disk = join(dir, signal);
   mkdirSync(disk);
-  const { code, stderr } = await signalled(disk, signal);
+  const { code, stderr } = await signalled(disk, signal, when);
   expect(code, stderr).toBe(130);
   expect(stderr).toContain("INTERRUPTED");
   expect(readdirSync(disk)).toEqual([]);
 });
 
-test("when it is killed itself, its processes end and let go of the store", async () => {
-  const disk = join(dir, "killed");
-  mkdirSync(disk);
-  expect((await signalled(disk, "SIGKILL")).killed).toBe("SIGKILL");
-  const [name] = readdirSync(disk);
-  expect(name).toMatch(/^papyra-selftest-[0-9a-f]{16}$/);
-  const crashed = readdirSync(join(disk, name as string)).filter((one) => one.startsWith("crash-"));
-  const script = join(built.root, "dist", "cli", "selftest-child.js");
-  // The lock of the store that was being written comes free: nobody writes any more.
-  for (const store of crashed) {
-    const path = join(disk, name as string, store);
-    for (let tries = 0; ; tries++) {
-      const facts = await probeLock(nodeEnv, (task, args) => startNode(script, [task, ...args]), path).catch(
-        () => undefined,
-      );
-      if (facts !== undefined) {
-        expect(facts.excludesOtherProcess).toBe(true);
-        break;
-      }
-      expect(tries, "the writer still holds its store").toBeLessThan(100);
-    }
+test("a process of the self-test ends with the one that started it, however that ends, and lets go of the store", async () => {
+  const path = join(dir, "orphan");
+  const dist = join(built.root, "dist");
+  const code = `
+    import { startNode } from ${JSON.stringify(join(dist, "env", "node.js"))};
+    const child = startNode(${JSON.stringify(join(dist, "cli", "selftest-child.js"))}, ["hold", ${JSON.stringify(path)}]);
+    for await (const line of child.lines) console.log(line);`;
+  const parent = spawn(process.execPath, ["--input-type=module", "-e", code], { stdio: ["ignore", "pipe", "inherit"] });
+  const [held] = (await once(parent.stdout, "data")) as [Buffer];
+  expect(held.toString()).toBe("held\n");
+  const backend = fileBackend({ path }, nodeEnv);
+  await expect(backend.claim("test")).rejects.toMatchObject({ code: "STORE_LOCKED" });
+  parent.kill("SIGKILL");
+  for (let tries = 1; ; tries++) {
+    const claim = await backend.claim("test").catch(() => undefined);
+    await claim?.release();
+    if (claim !== undefined) break;
+    expect(tries, "the orphan still holds the store").toBeLessThan(100);
   }
 });
 
