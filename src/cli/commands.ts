@@ -35,7 +35,11 @@ export function buildProgram(version: string, act: Act, configure: (program: Com
       .option("--json", "print one JSON document on stdout, also on failure")
       .option("--no-progress", "show no progress on stderr")
       .version(version, "-V, --version", "print the version")
-      .action(async () => act(fullName(command), load, command.opts()));
+      .action(async () => {
+        const { registeredArguments: named, args } = command;
+        const words = Object.fromEntries(named.map((one, i) => [one.name(), args[i]]));
+        await act(fullName(command), load, { ...command.opts(), ...words });
+      });
     return command;
   };
   addPersistence(program, leaf);
@@ -114,6 +118,7 @@ function addPersistence(program: Command, leaf: Leaf): void {
   );
   addCompact(group, leaf);
   addReading(group, leaf);
+  addSelftest(group, leaf);
 }
 
 function addCompact(group: Command, leaf: Leaf): void {
@@ -163,6 +168,23 @@ function addReading(group: Command, leaf: Leaf): void {
       ),
     ),
     [["papyra persistence inspect --path backups/papyra-2026-01-01", "what is in this backup?"]],
+  );
+}
+
+function addSelftest(group: Command, leaf: Leaf): void {
+  addExamples(
+    leaf(
+      group,
+      "selftest",
+      "Measure a disk, crash writers on it, and say what durability it gives. Works in a directory of its own, and removes it.",
+      async () => (await import("./run-selftest.ts")).runSelftest,
+    )
+      .argument("[dir]", "a directory on the disk, or one to be made there (default: where the store is)")
+      .option("--seconds <count>", "how long writers are crashed (default: 60)", wholeNumber(1, 3600)),
+    [
+      ["papyra persistence selftest volumes/data/persistence", "can this disk keep a store?"],
+      ["papyra persistence selftest volumes/data/persistence --seconds 5 --json", "a short look, for a script"],
+    ],
   );
 }
 

@@ -88,6 +88,24 @@ export interface Host {
   readonly bootId: string;
 }
 
+/** A file system as a whole, for who measures it. */
+export interface Volume {
+  /** What this user can still write, in bytes, and the kernel's number for the kind of file system (statfs). */
+  space(dir: string): Promise<{ readonly freeBytes: number; readonly type: number }>;
+  /** Removes a directory with everything in it; does nothing when it is not there. */
+  removeTree(dir: string): Promise<void>;
+}
+
+/** A process that this one started. It ends when this one does. */
+export interface ChildProcess {
+  /** Every whole line that it prints, from the first on: a line that was printed in full arrives, also when it is killed. */
+  readonly lines: AsyncIterable<string>;
+  /** SIGKILL. */
+  kill(): void;
+  /** Resolves when it is gone and all its lines have arrived, with how it ended, in words, and what it said on stderr. */
+  readonly ended: Promise<{ readonly how: string; readonly stderr: string }>;
+}
+
 /** Everything Papyra needs of the world. */
 export interface Env {
   readonly fs: Fs;

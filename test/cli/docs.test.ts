@@ -106,8 +106,11 @@ describe("the fields of reports are a contract: what is documented is there", ()
       const documented = bullets.flatMap((fields) => fields.match(/(?<=`)[A-Za-z[\].]+(?=`)/g) ?? []);
       expect(documented.length, `fields of ${name}`).toBeGreaterThan(3);
       if (name === "replay") return; // needs a configuration: config.test.ts
-      const bounds = name === "persistence compact" ? ["--max-records", "1"] : [];
-      const document = await papyraJson([...name.split(" "), "--path", dir, ...bounds]);
+      const needed: Readonly<Record<string, readonly string[]>> = {
+        "persistence compact": ["--max-records", "1"],
+        "persistence selftest": ["--seconds", "1"],
+      };
+      const document = await papyraJson([...name.split(" "), "--path", dir, ...(needed[name] ?? [])]);
       expect(pathsOf(document.report, "")).toEqual(expect.arrayContaining(documented));
     } finally {
       gone(dir);
