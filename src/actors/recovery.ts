@@ -79,7 +79,8 @@ async function chooseBase(
     journal.counters.snapshotsIgnored += 1;
     const what = `the snapshot of ${persistenceId} at revision ${entry.revision} is not used: ${why}`;
     const { segment: file, offset } = entry.at;
-    report(new PapyraError("LOG_DAMAGED", what, { details: { persistenceId, seq: entry.seq, file, offset } }));
+    const hint = `run: papyra persistence scan --path ${journal.store.backend.location}`;
+    report(new PapyraError("LOG_DAMAGED", what, { hint, details: { persistenceId, seq: entry.seq, file, offset } }));
   };
   for (const entry of indexes.snapshots.index.recordsOf(persistenceId, 0).reverse()) {
     if (base !== undefined && entry.revision <= reach.revision) continue;

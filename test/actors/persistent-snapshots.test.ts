@@ -3,6 +3,7 @@ import { digestOf } from "../../src/actors/digest.ts";
 import { persistentActor } from "../../src/actors/persistent.ts";
 import type { ActorSystem } from "../../src/actors/system.ts";
 import type { MemoryBackend } from "../../src/backends/memory.ts";
+import type { PapyraError } from "../../src/errors.ts";
 import { openStore } from "../../src/backends/open.ts";
 import { memoryStore } from "../../src/index.ts";
 import { damage, ledgerWith, lineStarts, startSystem, stored, tear } from "./persistent-helpers.ts";
@@ -81,6 +82,9 @@ describe("snapshots", () => {
     expect(system.problems.map((error) => error.message)).toEqual([
       expect.stringContaining("the snapshot of ledger/a at revision 5 is not used: its digest does not match"),
     ]);
+    const problem = system.problems[0] as PapyraError | undefined;
+    expect(problem?.hint).toMatch(/^run: papyra persistence scan --path ./);
+    expect(problem?.details).toMatchObject({ file: expect.stringContaining("snapshots"), offset: expect.any(Number) });
   });
 
   test("that are ahead of their journal are ignored, now and when the journal has caught up", async () => {
