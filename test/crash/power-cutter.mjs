@@ -4,19 +4,17 @@
 //
 // `xfs_io -x -c shutdown` (FS_IOC_SHUTDOWN) stops a file system at once and throws its page cache away, as a power cut
 // does; mounting it again replays the journal.
-import { spawn, spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { mkdirSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { fileBackend } from "../../dist/backends/files.js";
 import { openStore } from "../../dist/backends/open.js";
 import { nodeEnv } from "../../dist/env/node.js";
 import { recover } from "../../dist/ops/recover.js";
 import { scan } from "../../dist/ops/scan.js";
+import { LiveWriter, run } from "./live-writer.mjs";
 
 const [type, work, cuts, seed, segmentBytes, durability] = process.argv.slice(2);
-const WRITER = fileURLToPath(new URL("writer.mjs", import.meta.url));
 const CUTS_PER_STORE = 5; // a growing store would make the check the whole work
 const images = join(work, "images");
 const image = join(images, "disk.img");
@@ -30,11 +28,6 @@ function random() {
   return state / 2 ** 32;
 }
 
-function run(program, ...args) {
-  const { status, stderr, error } = spawnSync(program, args, { encoding: "utf8" });
-  if (status !== 0) throw new Error(`${program} ${args.join(" ")}: ${stderr || error}`);
-}
-
 function makeDisk() {
   mkdirSync(images);
   mkdirSync(disk);
@@ -44,48 +37,14 @@ function makeDisk() {
   run("mount", "-o", "loop", image, disk);
 }
 
-/** A writing process. It outlives the cuts, so that each costs a fraction of a process's start; kill-9.test.ts kills. */
-class Writer {
-  #heard = "";
-  #onText = () => undefined;
-
-  constructor(n) {
-    const args = [WRITER, path, String(Number(seed) * 1000 + n), segmentBytes, "8000", durability];
-    this.child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
-    this.closed = new Promise((resolve) => this.child.on("close", resolve));
-    this.child.stdout.setEncoding("utf8").on("data", (text) => {
-      this.#heard += text;
-      this.#onText();
-    });
-  }
-
-  async #until(word) {
-    while (!this.#heard.includes(word)) {
-      if (this.child.exitCode !== null) throw new Error(`the writer ended with ${this.child.exitCode}: ${this.#heard}`);
-      await new Promise((resolve) => void (this.#onText = resolve));
-    }
-  }
-
-  /** Lets it acknowledge for a while, then cuts the power. Only what was heard before the cut counts. */
-  async cutUnderIt() {
-    await this.#until("ack ");
-    await new Promise((resolve) => void setTimeout(resolve, random() * 25));
-    const whole = this.#heard.slice(0, this.#heard.lastIndexOf("\n")).split("\n");
-    run("xfs_io", "-x", "-c", "shutdown", disk); // from here on a sync can return 0 although it did nothing
-    await this.#until("failed ");
-    if (!/^failed (STORAGE_FAILED|STORE_POISONED|,)+ STORE_POISONED$/m.test(this.#heard)) throw new Error(this.#heard);
-    this.#heard = "";
-    return whole.filter((line) => line.startsWith("ack ")).map((line) => line.split(" "));
-  }
-
-  goOn() {
-    this.child.stdin.write("again\n");
-  }
-
-  async end() {
-    this.child.stdin.end();
-    await this.closed;
-  }
+/** Lets the writer acknowledge for a while, then cuts the power. Only what was heard before the cut counts. */
+async function cutUnder(writer) {
+  await writer.until("ack ");
+  await new Promise((resolve) => void setTimeout(resolve, random() * 25));
+  const heard = writer.acknowledged();
+  run("xfs_io", "-x", "-c", "shutdown", disk); // from here on a sync can return 0 although it did nothing
+  await writer.untilFailed();
+  return heard;
 }
 
 /** Fails when the writer has left a file open. */
@@ -131,10 +90,10 @@ for (let n = 1; n <= Number(cuts); n++) {
     await live?.end();
     for (const place of [path, quarantineDir]) rmSync(place, { recursive: true, force: true });
     acknowledged = { events: new Map(), journal: new Map() };
-    live = new Writer(n);
+    live = new LiveWriter([path, String(Number(seed) * 1000 + n), segmentBytes, "8000", durability]);
   } else live.goOn();
-  const heard = await live.cutUnderIt();
-  for (const [, log, seq, value] of heard) acknowledged[log].set(Number(seq), Number(value));
+  const heard = await cutUnder(live);
+  for (const { log, seq, n: value } of heard) acknowledged[log].set(seq, value);
   mountAgain();
   writeSync(
     1,

@@ -46,13 +46,15 @@ async function writeUntilItFails() {
   const store = await openStore(fileStore({ path, durability, ...rotation }));
   writeSync(1, `open ${store.lastSeq("events")} ${store.lastSeq("journal")}\n`);
   const writers = ["events", "events", "journal"].map((log) => writeForever(store, log));
-  const failures = (await Promise.allSettled(writers)).map(({ reason }) => reason.cause?.code ?? reason.code);
+  const [reason] = (await Promise.allSettled(writers)).map((result) => result.reason.cause ?? result.reason);
   const later = await store.append("events", [newRecord("events")]).then(
     () => "accepted",
     (error) => error.code,
   );
   await store.close().catch(() => undefined); // it says again what has failed
-  writeSync(1, `failed ${failures} ${later}\n`);
+  const { code, message, hint, details } = reason;
+  writeSync(1, `failed ${JSON.stringify({ code, message, hint, errno: details?.errno })}\n`);
+  writeSync(1, `refused ${later}\n`);
 }
 
 await writeUntilItFails();
