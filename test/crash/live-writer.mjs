@@ -18,7 +18,7 @@ export class LiveWriter {
   constructor(args) {
     this.child = spawn(process.execPath, [PROGRAM, ...args], { stdio: ["pipe", "pipe", "inherit"] });
     this.closed = new Promise((resolve) => this.child.on("close", resolve));
-    this.closed.then(() => this.#onText());
+    void this.closed.then(() => this.#onText());
     this.child.stdout.setEncoding("utf8").on("data", (text) => {
       this.#heard += text;
       this.#onText();
