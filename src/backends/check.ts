@@ -3,7 +3,7 @@
 import type { Backend, Segment, StoreView } from "./backend.ts";
 import { PapyraError } from "../errors.ts";
 import { decodeRecord, encodeIdentity, seedOf } from "../log/codec.ts";
-import { HEAD_BYTES, judgeHead, type Head } from "../log/identity.ts";
+import { judgeHead, type Head } from "../log/identity.ts";
 import { LogLedger, type LogAccount } from "../log/ledger.ts";
 import { type Entry, LineScanner } from "../log/lines.ts";
 import { type Identity, LOG_NAMES, type LogName, type LogRecord } from "../log/record.ts";
@@ -11,7 +11,7 @@ import { firstLine, lastLine } from "../log/run-ends.ts";
 import { SealChain } from "../log/seal.ts";
 import { SegmentHash } from "../log/segment-hash.ts";
 import { activeName } from "../log/segments.ts";
-import { readSeal } from "./sealed.ts";
+import { readHead, readSeal, runOf } from "./segment-ends.ts";
 
 export interface CheckOptions {
   /** A living writer may be appending: bytes behind the last whole line of the active segment are in flight. */
@@ -113,7 +113,7 @@ class LogCheck {
     this.#options.signal?.throwIfAborted();
     this.#ledger.startSegment(segment.name, segment.firstSeq);
     this.#bytes += segment.bytes;
-    const head = await readHead(this.#backend, segment);
+    const head = await readHead(this.#backend, segment, identityOf(this.#view, this.#log));
     const judged = this.#judge(head, segment);
     let { clean } = judged;
     let firstSeq: number | undefined;
@@ -149,7 +149,7 @@ class LogCheck {
     if (seal === undefined || seal.first_seq <= this.#ledger.maxSeq) return false;
     if (!this.#seals.trustSegment(seal.digests, seal.previous)) return false;
     this.#reportUnsealed();
-    this.#ledger.addSealed(from, { from: seal.first_seq, to: seal.last_seq });
+    this.#ledger.add(runOf(seal, from));
     this.#first ??= { seq: seal.first_seq, timestamp: seal.first_timestamp };
     this.#last = { seq: seal.last_seq, timestamp: seal.last_timestamp };
     this.trustedSeq = seal.last_seq;
@@ -295,12 +295,4 @@ function stampOf(found: Buffer | Stamp | undefined): Stamp | undefined {
 
 function timeOf(line: Buffer): number {
   return Math.round(decodeRecord(line).timestamp * 1000);
-}
-
-/** The first bytes of a segment: enough to judge its identity. */
-export async function readHead(backend: Backend, segment: Segment): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  for await (const chunk of backend.read(segment.name, 0, Math.min(segment.bytes, HEAD_BYTES), segment.id))
-    parts.push(Buffer.from(chunk));
-  return Buffer.concat(parts);
 }

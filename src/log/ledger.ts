@@ -71,18 +71,6 @@ export class LogLedger {
     else this.#findings.add(draft);
   }
 
-  /**
-   * A segment that holds each of these seqs once, as its seal says; its lines begin at `offset`. A segment is sealed only
-   * when all in it is acknowledged, and it is durable before the next one begins. Only for seqs behind all that were seen.
-   */
-  addSealed(offset: number, { from, to }: SeqRange): void {
-    if (to > this.#durable) this.#durable = to;
-    this.#advance(from, offset);
-    this.#present += to - from + 1;
-    this.#maxSeq = to;
-    this.#atFileStart = false;
-  }
-
   add(entry: Entry): void {
     switch (entry.type) {
       case "run":
