@@ -128,9 +128,9 @@ export class ActorSystem implements RunningSystem {
   }
 
   async #open(): Promise<void> {
-    const { store: backend, startup: mode, quarantineDir } = this.#options;
+    const { store: backend, startup: mode, quarantineDir, trustSeals } = this.#options;
     if (backend === undefined) return;
-    this.#startupReport = await assertStartable(backend, { mode, quarantineDir });
+    this.#startupReport = await assertStartable(backend, { mode, quarantineDir, trustSeals });
     if (this.#stopped !== undefined) return;
     this.#store = await openStore(backend);
     const { systemId, env } = this.#options;

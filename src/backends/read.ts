@@ -8,7 +8,8 @@ import { type Entry, LineScanner, linesOf } from "../log/lines.ts";
 import { subtract } from "../log/ranges.ts";
 import type { LogName, LogRecord } from "../log/record.ts";
 import type { Backend, Segment, StoreView } from "./backend.ts";
-import { identityOf, readHead } from "./check.ts";
+import { identityOf } from "./check.ts";
+import { readHead } from "./segment-ends.ts";
 import { isReplaced, VIEWS_MAX } from "./steady.ts";
 
 /** A record and where its line stands. */
@@ -44,7 +45,8 @@ export async function* readRecords(
 ): AsyncGenerator<LocatedRecord, void, undefined> {
   let previous = 0;
   for (const segment of view.segments.filter((candidate) => candidate.log === log)) {
-    const head = judgeHead(await readHead(backend, segment), log, identityOf(view, log), []);
+    const expected = identityOf(view, log);
+    const head = judgeHead(await readHead(backend, segment, expected), log, expected, []);
     if (head.type !== "ok" && head.type !== "damaged")
       throw damaged(segment.name, 0, "it cannot be told which log it belongs to");
     const from = head.type === "ok" ? head.line.length : head.bytes;

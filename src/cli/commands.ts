@@ -110,7 +110,8 @@ function addPersistence(program: Command, leaf: Leaf): void {
       async () => (await load()).runStartupCheck,
     )
       .addOption(startupMode())
-      .option("--quarantine-dir <dir>", "where --mode recover keeps what it takes out"),
+      .option("--quarantine-dir <dir>", "where --mode recover keeps what it takes out")
+      .option("--trust-seals", "take the word of the seals of closed segments instead of reading these"),
     [
       ["papyra persistence startup-check && npm start", "start only on a sound store"],
       ["papyra persistence startup-check --mode recover --quarantine-dir ./quarantine", "recover first if needed"],

@@ -33,7 +33,8 @@ export async function runStartupCheck(context: Context): Promise<Outcome> {
   const { mode, quarantineDir } = await context.startup();
   const { backend, path } = await context.open("store");
   const onProgress = context.progress("checking");
-  const report = await startupCheck(backend, { mode, quarantineDir, signal: context.signal, onProgress });
+  const trustSeals = context.options.trustSeals === true;
+  const report = await startupCheck(backend, { mode, quarantineDir, trustSeals, signal: context.signal, onProgress });
   return {
     exit: exitOfStartup(report),
     verdict: report.verdict,

@@ -38,6 +38,10 @@ export class LogLedger {
     this.#findings = new Findings(findingsMax);
   }
 
+  get maxSeq(): number {
+    return this.#maxSeq;
+  }
+
   /** Begins a segment; `firstSeq` is what its name says. */
   startSegment(file: string, firstSeq: number | undefined): void {
     this.#endFile();
@@ -102,7 +106,6 @@ export class LogLedger {
     const endLost = this.#holes.missingOf(behind);
     this.#findings.addHoles(missing, (hole) => this.#holeDraft(hole));
     this.#findings.judge(missing, known, reach, this.#present);
-    const guess = reach?.exact === true ? 0 : this.#openLines;
     this.#judgeTail(endLost, reach);
     const missingSeqs = [...missing, ...endLost].map(({ from, to }) => ({ from, to }));
     return {
@@ -115,7 +118,7 @@ export class LogLedger {
         reach?.exact === true ? intersect(missingSeqs, [{ from: known + 1, to: Number.MAX_SAFE_INTEGER }]) : [],
       absentSeqs: this.#holes.absent(behind).map(({ from, to }) => ({ from, to })),
       unchecked: this.#unchecked,
-      nextSeq: Math.max(lastSeq, this.#maxSeq + guess) + 1,
+      nextSeq: Math.max(lastSeq, this.#maxSeq + (reach?.exact === true ? 0 : this.#openLines)) + 1,
       endVouched: reach?.exact === true || (reach !== undefined && reach.seq >= this.#maxSeq),
       findings: this.#findings.all(),
       counts: this.#findings.counts,

@@ -2,13 +2,14 @@
 // Changes nothing, works beside a living writer, and shows whatever is whole: damage is counted, not fatal.
 import type { Backend, Segment, StoreView } from "../backends/backend.ts";
 import { identityOf } from "../backends/check.ts";
+import { readHead, readSeal } from "../backends/segment-ends.ts";
 import { readSteadily } from "../backends/steady.ts";
 import { PapyraError } from "../errors.ts";
 import { seedOf } from "../log/codec.ts";
-import { HEAD_BYTES, judgeHead } from "../log/identity.ts";
+import { judgeHead } from "../log/identity.ts";
 import { type Retention, RetentionMeter } from "../log/retention.ts";
 import { KIND_OF_LOG, LOG_NAMES, type LogName, type NewRecord } from "../log/record.ts";
-import { linesBackwards, readBytes, type StoredLine } from "./backwards.ts";
+import { linesBackwards, type StoredLine } from "./backwards.ts";
 
 /** The kinds of records that are inspected, besides the gaps between them. */
 export type InspectKind = Exclude<NewRecord["kind"], "gap">;
@@ -85,6 +86,7 @@ async function inspectView(backend: Backend, view: StoreView, options: InspectOp
       continue;
     }
     if (head.seed === undefined) checked = false;
+    else if (await beginsAfter(backend, segment, head.seed, options.untilMs)) continue;
     const live = view.writer !== undefined && segment.active;
     for await (const line of linesBackwards(backend, segment, head.from, head.seed, live)) {
       options.signal?.throwIfAborted();
@@ -147,9 +149,10 @@ export async function openSegment(
   view: StoreView,
   segment: Segment,
 ): Promise<{ readonly from: number; readonly seed: number | undefined } | undefined> {
-  const bytes = await readBytes(backend, segment, 0, Math.min(segment.bytes, HEAD_BYTES));
+  const expected = identityOf(view, segment.log);
+  const bytes = await readHead(backend, segment, expected);
   const siblings = LOG_NAMES.map((log) => identityOf(view, log)).filter((identity) => identity !== undefined);
-  const head = judgeHead(bytes, segment.log, identityOf(view, segment.log), siblings);
+  const head = judgeHead(bytes, segment.log, expected, siblings);
   switch (head.type) {
     case "ok":
       return { from: head.line.length, seed: seedOf(head.line) };
@@ -173,6 +176,18 @@ export async function openSegment(
 
 function timeMsOf({ timestamp }: Readonly<Record<string, unknown>>): number {
   return typeof timestamp === "number" ? Math.round(timestamp * 1000) : Number.NaN;
+}
+
+/** Whether all of a segment is later than what is asked for, as its seal says: time never decreases in such a log. */
+async function beginsAfter(
+  backend: Backend,
+  segment: Segment,
+  seed: number,
+  untilMs: number | undefined,
+): Promise<boolean> {
+  if (untilMs === undefined) return false;
+  const seal = await readSeal(backend, segment, seed);
+  return seal !== undefined && seal.first_timestamp * 1000 > untilMs;
 }
 
 function isBefore(line: StoredLine, sinceMs: number | undefined): boolean {

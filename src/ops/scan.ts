@@ -13,6 +13,8 @@ export interface ScanOptions {
   readonly log?: LogName | undefined;
   /** How many anomalies are listed in full; all are counted. From 1. Default 1,000. */
   readonly anomaliesMax?: number;
+  /** Takes the word of the seals of closed segments instead of reading these. Default false. */
+  readonly trustSeals?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called now and then with the bytes read so far and in all. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
@@ -84,6 +86,7 @@ export async function scanView(backend: Backend, view: StoreView, options: ScanO
         live: view.writer !== undefined,
         findingsMax: anomaliesMax,
         hashSealed: true,
+        trustSeals: options.trustSeals === true,
         signal: options.signal,
         onProgress,
       }),
