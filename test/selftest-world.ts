@@ -21,6 +21,7 @@ function mortal(env: Env): { readonly env: Env; kill(): Promise<void> } {
   const fileOf = (file: OpenFile): OpenFile => ({
     read: living((into: Uint8Array, at: number) => file.read(into, at)),
     write: living((bytes: Uint8Array, at: number) => file.write(bytes, at)),
+    truncate: living((bytes: number) => file.truncate(bytes)),
     sync: living(async () => {
       await new Promise(setImmediate); // the one who kills gets a turn
       await file.sync();

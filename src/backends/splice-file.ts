@@ -1,5 +1,5 @@
 // A file with some bytes taken out and others put in, atomically.
-import { readRange, replaceDurably } from "../env/durable.ts";
+import { readRange, replaceDurably, truncateDurably } from "../env/durable.ts";
 import type { Fs, Random } from "../env/env.ts";
 import type { Splice } from "./backend.ts";
 
@@ -7,6 +7,12 @@ import type { Splice } from "./backend.ts";
 export async function spliceFile(fs: Fs, random: Random, path: string, splices: readonly Splice[]): Promise<void> {
   const stat = await fs.stat(path);
   const bytes = stat?.bytes ?? 0;
+  const [only] = splices;
+  // What is only cut off needs no copy: a torn tail can be taken out of a full disk.
+  if (splices.length === 1 && only?.insert.length === 0 && only.offset + only.remove === bytes) {
+    await truncateDurably(fs, path, only.offset);
+    return;
+  }
   await replaceDurably(fs, random, path, async (append) => {
     let position = 0;
     const copy = async (to: number): Promise<void> => {

@@ -150,10 +150,10 @@ function anomalyBlock(anomaly: Anomaly, number: number, of: number, paint: Paint
   ];
 }
 
-function acknowledgedOf({ acknowledged, lostSeqs }: Anomaly): string {
+function acknowledgedOf({ acknowledged, lostSeqs, why }: Anomaly): string {
   if (acknowledged === "none") return "none lost";
   if (acknowledged === "lost") return `lost${lostSeqs === undefined ? "" : `: ${seqsOf(lostSeqs)}`}`;
-  return "cannot tell: nothing outside the log vouches for it";
+  return `cannot tell: ${printable(why ?? "nothing outside the log vouches for it")}`;
 }
 
 export function seqsOf({ from, to }: { readonly from: number; readonly to: number }): string {

@@ -17,6 +17,8 @@ export interface OpenFile {
   read(into: Uint8Array, position: number): Promise<number>;
   /** Writes, possibly fewer bytes than given; resolves with how many. Callers loop (env/durable.ts). */
   write(bytes: Uint8Array, position: number): Promise<number>;
+  /** Cuts the file to so many bytes. */
+  truncate(bytes: number): Promise<void>;
   /** fdatasync: what was written before this call is durable when it resolves. */
   sync(): Promise<void>;
   stat(): Promise<FileStat>;

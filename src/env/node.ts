@@ -30,6 +30,7 @@ function openFile(handle: fsp.FileHandle, path: string): OpenFile {
       named("read", path, async () => (await handle.read(into, 0, into.length, position)).bytesRead),
     write: (bytes, position) =>
       named("write", path, async () => (await handle.write(bytes, 0, bytes.length, position)).bytesWritten),
+    truncate: (bytes) => named("truncate", path, () => handle.truncate(bytes)),
     sync: () => named("sync", path, () => handle.datasync()),
     stat: () => named("stat", path, async () => toStat(await handle.stat({ bigint: true }))),
     close: () => named("close", path, () => handle.close()),

@@ -111,6 +111,7 @@ class Recovery {
     let view = await this.#claim.view();
     // Only what was vouched for stays so: recovery does not know what a copy was too early to see.
     const vouched = LOG_NAMES.filter((log) => view.reach(log)?.exact === true);
+    const reached = new Map(vouched.map((log) => [log, view.reach(log)?.seq]));
     const missing = view.findings.filter((finding) => finding.kind === "missing-segment");
     const concerned = missing.some((finding) => this.#options.log === undefined || finding.log === this.#options.log);
     const damaged = view.findings.find((finding) => finding.kind === "checksum-mismatch");
@@ -141,7 +142,10 @@ class Recovery {
     for (const log of logsToScan(view, this.#options.log)) await this.#log(log, view);
     for (const file of await this.#claim.tidy()) this.#act("temporary file removed", removedFile(file));
     await this.#removeSuperseded();
-    const known = vouched.filter((log) => this.#lastSeqs[log] !== undefined);
+    // What the mark says already needs not be said again: a new mark takes space.
+    const news = (log: LogName): boolean =>
+      this.#lastSeqs[log] !== undefined && this.#lastSeqs[log] !== reached.get(log);
+    const known = vouched.some(news) ? vouched.filter((log) => this.#lastSeqs[log] !== undefined) : [];
     if (known.length === 0) return;
     await this.#claim.vouch(Object.fromEntries(known.map((log) => [log, this.#lastSeqs[log] as number])));
   }
