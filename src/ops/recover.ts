@@ -215,9 +215,10 @@ class Recovery {
     for (const { segment: name, splices, removedBytes, insertedBytes } of plan.segments) {
       this.#options.signal?.throwIfAborted();
       const segment = (await this.#claim.view()).segments.find((one) => one.name === name);
-      if (segment === undefined) throw new PapyraError("INTERNAL", `${name} was to be rewritten and is not there`);
-      await this.#keeper.rewriting(segment, splices);
-      this.#measure(segment, splices);
+      // An active file that is missing is made: its identity line is what comes.
+      if (segment === undefined) await this.#keeper.making(view, name);
+      else await this.#keeper.rewriting(segment, splices);
+      this.#measure(segment ?? { name, bytes: 0 }, splices);
       await this.#claim.rewrite(name, splices);
       this.#rewritten.add(name);
       this.#removedBytes += removedBytes;
@@ -225,7 +226,7 @@ class Recovery {
     }
   }
 
-  #measure({ name, bytes }: Segment, splices: readonly Splice[]): void {
+  #measure({ name, bytes }: Pick<Segment, "name" | "bytes">, splices: readonly Splice[]): void {
     const grown = splices.reduce((sum, { remove, insert }) => sum + insert.length - remove, 0);
     this.#sizes.set(name, { before: this.#sizes.get(name)?.before ?? bytes, after: bytes + grown });
   }

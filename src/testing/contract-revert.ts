@@ -74,6 +74,7 @@ const DAMAGES: readonly {
   },
   { what: "a lost line and a doubled one", befall: lostAndDoubled },
   { what: "a lost segment", befall: (store, first) => store.putSegment(first, undefined) },
+  { what: "a lost active segment", befall: (store) => store.putSegment("events.ndjson", undefined) },
   { what: "a log without any segment", befall: (store) => store.putSegment("audits.ndjson", undefined) },
   {
     what: "a damaged identity line",
