@@ -41,7 +41,7 @@ export const airport = persistentActor(
       departed: (state, flight) => ({ ...withMovement(state, flight), departures: state.departures + 1 }),
       landed: (state, flight) => ({ ...withMovement(state, flight), landings: state.landings + 1 }),
     },
-    snapshotEvery: 100,
+    snapshot: { everyEvents: 100 },
   },
   {
     depart: (_state, flight, ctx) =>

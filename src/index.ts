@@ -27,6 +27,7 @@ export {
   type CommandArguments,
   type CommandContext,
   type CommandHandlers,
+  type Committed,
   type Decision,
   type Draft,
   type EventEntry,
@@ -37,6 +38,7 @@ export {
   type PersistentRef,
   type Reply,
   type ReplyOf,
+  type SnapshotOptions,
   type UpcastEvent,
 } from "./actors/persistent.ts";
 export type { Directive, Failure, SupervisionOptions } from "./actors/supervision.ts";
@@ -48,12 +50,14 @@ export type { Location } from "./backends/locate.ts";
 export type { MemoryBackend, MemoryStoreOptions } from "./backends/memory.ts";
 export { openStore } from "./backends/open.ts";
 export type { Appended, Store, StoreStats } from "./backends/store.ts";
+export { compactStore, type CompactOptions, type CompactReport } from "./ops/compact.ts";
 export { defineConfig, type PapyraConfig } from "./config.ts";
 export type { Clock, Env, FileLock, FileStat, Fs, Host, OpenFile, Random } from "./env/env.ts";
 export { nodeEnv } from "./env/node.ts";
 export { ERRORS, type ErrorCode, type ErrorExtras, isPapyraError, PapyraError } from "./errors.ts";
 export type { Acknowledged, Anomaly, AnomalyKind, SeqRange } from "./log/anomaly.ts";
 export type * from "./log/record.ts";
+export type { RetainedLog, Retention, RetentionPolicy } from "./log/retention.ts";
 
 /**
  * A store in the files of one directory, with durable acknowledgements. Opens nothing until it is used.

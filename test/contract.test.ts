@@ -71,8 +71,12 @@ function simFiles(variant: FileVariant): ContractSubject {
       return {
         backend: () => fileBackend({ path, ...variant, ...limits }, env),
         segmentBytes: async (name) => disk.content(`${path}/${name}`),
-        putSegment: async (name, bytes) =>
-          bytes === undefined ? disk.drop(`${path}/${name}`) : disk.corrupt(`${path}/${name}`, () => bytes),
+        async putSegment(name, bytes) {
+          const file = `${path}/${name}`;
+          if (bytes === undefined) disk.drop(file);
+          else if (disk.tree().has(file)) disk.corrupt(file, () => bytes);
+          else disk.put(file, bytes);
+        },
         quarantined: async () => new Map([...disk.tree()].filter(([name]) => name.includes("/quarantine/"))),
         dispose: async () => undefined,
       };

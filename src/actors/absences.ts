@@ -1,6 +1,7 @@
 // What is known to be absent from a journal, by reason: what the history of an actor, which is put together from the records
 // that are there, must be judged by. Pure.
 import type { SeqRange } from "../log/anomaly.ts";
+import { gapRanges } from "../log/gaps.ts";
 import { intersect, normalise, subtract } from "../log/ranges.ts";
 import type { GapRecord } from "../log/record.ts";
 
@@ -29,11 +30,11 @@ export const NOTHING_ABSENT: Absences = { missing: [], lost: [], compacted: [] }
 /** Sorts the absent seqs of a journal by what its gap records say of them. */
 export function absencesOf(
   absent: readonly SeqRange[],
-  gaps: readonly Pick<GapRecord, "from" | "to" | "reason" | "concerns">[],
+  gaps: readonly Pick<GapRecord, "from" | "to" | "reason" | "concerns" | "kept">[],
 ): Absences {
   const all = normalise(absent);
   const named = (compacted: boolean): SeqRange[] =>
-    normalise(gaps.filter((gap) => (gap.reason === "compacted") === compacted));
+    normalise(gaps.filter((gap) => (gap.reason === "compacted") === compacted).flatMap(gapRanges));
   const lost = intersect(all, named(false));
   const rest = subtract(all, lost);
   const compacted = intersect(rest, named(true));

@@ -30,6 +30,8 @@ export interface ActorSystemOptions {
   readonly startup?: StartupMode;
   /** Where "recover" keeps what it takes out. Without one, it repairs without keeping. */
   readonly quarantineDir?: string;
+  /** The check before the start takes the word of the seals, so that a long history does not delay it. Default false. */
+  readonly trustSeals?: boolean;
   /** How failures are answered, unless an actor says otherwise. */
   readonly supervision?: SupervisionOptions;
   /** How many messages may wait in one mailbox, 1 to 10,000,000. Default 100,000. */
@@ -59,6 +61,7 @@ export interface ResolvedSystemOptions {
   readonly env: Env;
   readonly startup: StartupMode;
   readonly quarantineDir: string | undefined;
+  readonly trustSeals: boolean;
   readonly askTimeoutMs: number;
   readonly actor: ActorSettings;
   readonly onProblem: ((error: Error) => void) | undefined;
@@ -77,6 +80,7 @@ const SYSTEM_KEYS = [
   "env",
   "startup",
   "quarantineDir",
+  "trustSeals",
   "supervision",
   "mailboxMax",
   "askTimeoutMs",
@@ -101,6 +105,9 @@ export function resolveSystemOptions(input: ActorSystemOptions): ResolvedSystemO
   if (env === undefined) {
     throw new PapyraError("OPTION_INVALID", "an actor system needs a `store`, or an `env` to take the time from");
   }
+  if (input.trustSeals !== undefined && typeof input.trustSeals !== "boolean") {
+    throw new PapyraError("OPTION_INVALID", "option `trustSeals` must be true or false");
+  }
   if (input.onProblem !== undefined && typeof input.onProblem !== "function") {
     throw new PapyraError("OPTION_INVALID", "option `onProblem` must be a function");
   }
@@ -111,6 +118,7 @@ export function resolveSystemOptions(input: ActorSystemOptions): ResolvedSystemO
     env,
     startup: oneOf("startup", input.startup, startupDefault, STARTUP_MODES),
     quarantineDir: input.quarantineDir === undefined ? undefined : text("quarantineDir", input.quarantineDir),
+    trustSeals: input.trustSeals === true,
     askTimeoutMs: timeoutMs("askTimeoutMs", input.askTimeoutMs, SYSTEM_DEFAULTS.askTimeoutMs),
     actor: Object.freeze({
       supervision: resolvePolicy(input.supervision),

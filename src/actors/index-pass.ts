@@ -3,6 +3,7 @@
 import type { Segment } from "../backends/backend.ts";
 import { checkLog } from "../backends/check.ts";
 import type { Location } from "../backends/locate.ts";
+import { readSteadily } from "../backends/steady.ts";
 import type { Store } from "../backends/store.ts";
 import type { SeqRange } from "../log/anomaly.ts";
 import { decodeRecord } from "../log/codec.ts";
@@ -22,17 +23,19 @@ export interface BuiltIndex {
 
 /** Reads a log once. */
 export async function buildIndex(store: Store, log: "journal" | "snapshots"): Promise<BuiltIndex> {
-  const lastSeq = store.lastSeq(log);
-  const pass = new IndexPass(lastSeq);
-  await checkLog(store.backend, await store.backend.view(), log, {
-    live: true,
-    findingsMax: 1,
-    onEntry: (entry, segment) => {
-      if (entry.type === "gap") pass.gap(entry.record);
-      else if (entry.type === "run") pass.lines(entry, segment);
-    },
+  const lastSeq = store.lastSeq(log); // before the view: what was acknowledged by then is in it
+  return readSteadily(store.backend, async (view) => {
+    const pass = new IndexPass(lastSeq);
+    await checkLog(store.backend, view, log, {
+      live: true,
+      findingsMax: 1,
+      onEntry: (entry, segment) => {
+        if (entry.type === "gap") pass.gap(entry.record);
+        else if (entry.type === "run") pass.lines(entry, segment);
+      },
+    });
+    return { index: pass.index, absences: pass.absences(), lastSeq };
   });
-  return { index: pass.index, absences: pass.absences(), lastSeq };
 }
 
 class IndexPass {
@@ -47,8 +50,9 @@ class IndexPass {
     this.#lastSeq = lastSeq;
   }
 
+  /** One behind `lastSeq` counts as well: compaction writes it before it removes anything, and that may be gone by now. */
   gap(record: GapRecord): void {
-    if (this.#see(record.seq)) this.#gaps.push(record);
+    if (this.#see(record.seq) || record.seq > this.#lastSeq) this.#gaps.push(record);
   }
 
   lines(run: { readonly offset: number; readonly bytes: Buffer }, { name: segment, id }: Segment): void {

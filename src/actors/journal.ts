@@ -1,6 +1,7 @@
 // The journal and the snapshots of an open store, as persistent actors use them: an actor's own records and no others, and
 // appends that are known at once. What is found where is a cache in memory; the logs are the truth.
 import type { Location } from "../backends/locate.ts";
+import { isReplaced, VIEWS_MAX } from "../backends/steady.ts";
 import type { Store } from "../backends/store.ts";
 import { isPapyraError, PapyraError } from "../errors.ts";
 import type { JournalRecord, NewRecord, SnapshotRecord } from "../log/record.ts";
@@ -69,17 +70,20 @@ export class Journal {
 
   /**
    * Calls `read` with the indexes. If it finds that they are not true (any longer), they are made again and it is called
-   * once more: a segment may have been sealed, repaired or compacted meanwhile, or damaged.
+   * again: a segment may have been compacted meanwhile, which happens to each once, or damaged.
    */
   async withIndexes<T>(read: (indexes: Indexes) => Promise<T>): Promise<T> {
-    const indexes = await this.#ready();
-    try {
-      return await read(indexes);
-    } catch (error) {
-      if (!isPapyraError(error, "LOG_DAMAGED") && !isPapyraError(error, "STORE_NOT_FOUND")) throw error;
+    let damaged = 0;
+    for (let times = 1; ; times++) {
+      const indexes = await this.#ready();
+      try {
+        return await read(indexes);
+      } catch (error) {
+        const replaced = isReplaced(error) && times < VIEWS_MAX;
+        if (!replaced && !(isPapyraError(error, "LOG_DAMAGED") && (damaged += 1) === 1)) throw error;
+        if (this.#indexes?.generation === indexes.generation) this.#indexes = undefined;
+      }
     }
-    if (this.#indexes?.generation === indexes.generation) this.#indexes = undefined;
-    return read(await this.#ready());
   }
 
   /** Hands the actor's journal records behind `afterSeq` to `sink`. Rejects as {@link RecordReader.read} does. */

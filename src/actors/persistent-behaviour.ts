@@ -1,6 +1,7 @@
 // What a persistent actor does with a command: decide, fold, commit, reply, in this order and one command at a time. It
 // promises that an error means that nothing was stored, but for OUTCOME_UNKNOWN, after which the actor stops and looks.
-import { ensureError, isPapyraError, PapyraError } from "../errors.ts";
+import { ensureError, type ErrorCode, isPapyraError, PapyraError } from "../errors.ts";
+import { SNAPSHOTS_KEPT } from "../log/retention.ts";
 import type { ActorContext, Behaviour, MessageContext } from "./behaviour.ts";
 import { caught } from "./caught.ts";
 import { failureOf, Refusal } from "./crash.ts";
@@ -11,6 +12,7 @@ import { GIVEN_UP, isThenable } from "./incarnation.ts";
 import type { Journal, NewJournalRecord, NewSnapshotRecord } from "./journal.ts";
 import type { Definition } from "./persistent.ts";
 import { recoverActor } from "./recovery.ts";
+import { SnapshotSchedule } from "./snapshot-schedule.ts";
 
 /** A command on its way; as plain as it is, it can become a dead letter. */
 export interface CommandMessage {
@@ -60,9 +62,7 @@ export class PersistentBehaviour implements Behaviour<CommandMessage, unknown> {
   #state: unknown;
   #revision = 0;
   #seq = 0;
-  /** The revision from which on the next snapshot is due, and how many events to wait after a failed one. */
-  #snapshotDue = Number.POSITIVE_INFINITY;
-  #snapshotWait: number;
+  #schedule: SnapshotSchedule;
   #writing = false;
   #givenUp = false;
   #snapshot: Promise<void> | undefined;
@@ -71,7 +71,7 @@ export class PersistentBehaviour implements Behaviour<CommandMessage, unknown> {
     this.#identity = identity;
     this.#fate = fate;
     this.#journal = identity.journal();
-    this.#snapshotWait = identity.definition.snapshotEvery;
+    this.#schedule = new SnapshotSchedule(identity.definition.snapshot, 0, undefined);
   }
 
   async started(ctx: ActorContext): Promise<void> {
@@ -81,8 +81,7 @@ export class PersistentBehaviour implements Behaviour<CommandMessage, unknown> {
       this.#state = recovered.state;
       this.#revision = recovered.revision;
       this.#seq = recovered.seq;
-      const { snapshotEvery } = definition;
-      if (snapshotEvery > 0) this.#snapshotDue = recovered.snapshotRevision + snapshotEvery;
+      this.#schedule = new SnapshotSchedule(definition.snapshot, recovered.snapshotRevision, recovered.waitingMs);
     } catch (thrown) {
       const error = caught(thrown);
       this.#fate.recovery = isPapyraError(error) ? error : failureOf(ctx.address, error, thrown);
@@ -161,7 +160,7 @@ export class PersistentBehaviour implements Behaviour<CommandMessage, unknown> {
       throw this.#fate.end(ensureError(thrown));
     }
     this.#state = after;
-    if (!this.#givenUp) this.#considerSnapshot();
+    if (!this.#givenUp) this.#considerSnapshot(events);
     scope.send();
     return reply;
   }
@@ -183,38 +182,44 @@ export class PersistentBehaviour implements Behaviour<CommandMessage, unknown> {
   }
 
   /** Takes a snapshot beside the commands; one at a time. */
-  #considerSnapshot(): void {
-    if (this.#snapshot !== undefined || this.#revision < this.#snapshotDue) return;
+  #considerSnapshot(events: readonly DecidedEvent[]): void {
+    const committed = { revision: this.#revision, eventTypes: events.map(({ type }) => type) };
+    try {
+      const due = this.#schedule.isDue(this.#state, committed, this.#journal.store.backend.env.clock.nowMs());
+      if (!due || this.#snapshot !== undefined) return;
+    } catch (thrown) {
+      this.#noSnapshot(ensureError(thrown), "ACTOR_FAILED");
+      return;
+    }
     this.#snapshot = this.#takeSnapshot().finally(() => {
       this.#snapshot = undefined;
     });
   }
 
-  /**
-   * Best effort: a failure is counted and reported, and tried again after as many events, then twice as many, and so on: a
-   * state that has outgrown a line would otherwise be put together at each command.
-   */
+  /** Best effort: a failure is counted and reported, and tried again later. */
   async #takeSnapshot(): Promise<void> {
-    const { definition, persistenceId, report } = this.#identity;
     const revision = this.#revision;
+    this.#schedule.begun();
     try {
       await this.#journal.appendSnapshot(this.#snapshotRecord());
-      this.#snapshotWait = definition.snapshotEvery;
-      this.#snapshotDue = revision + definition.snapshotEvery;
+      this.#schedule.taken(revision);
     } catch (thrown) {
-      this.#snapshotDue = revision + this.#snapshotWait;
-      this.#snapshotWait *= 2;
-      this.#journal.counters.snapshotsFailed += 1;
+      this.#schedule.failed(revision);
       const cause = ensureError(thrown);
-      const code = isPapyraError(cause) ? cause.code : "STORAGE_FAILED";
-      const what = `no snapshot of ${persistenceId}: ${cause.message}`;
-      report(new PapyraError(code, what, { cause, details: { persistenceId } }));
+      this.#noSnapshot(cause, isPapyraError(cause) ? cause.code : "STORAGE_FAILED");
     }
+  }
+
+  #noSnapshot(cause: Error, code: ErrorCode): void {
+    const { persistenceId, report } = this.#identity;
+    this.#journal.counters.snapshotsFailed += 1;
+    const what = `no snapshot of ${persistenceId}: ${cause.message}`;
+    report(new PapyraError(code, what, { cause, details: { persistenceId } }));
   }
 
   #snapshotRecord(): NewSnapshotRecord {
     const { definition, persistenceId, systemId } = this.#identity;
-    const { stateVersion } = definition;
+    const { stateVersion, snapshot } = definition;
     return {
       kind: "snapshot",
       system_id: systemId,
@@ -223,6 +228,7 @@ export class PersistentBehaviour implements Behaviour<CommandMessage, unknown> {
       journal_seq: this.#seq,
       digest: digestOf(this.#state),
       ...(stateVersion !== 1 && { version: stateVersion }),
+      ...(snapshot.keep !== SNAPSHOTS_KEPT && { keep: snapshot.keep }),
       // As JSON holds it, which knows no minus zero, and in the order of its keys.
       payload: JSON.parse(JSON.stringify(this.#state)),
     };

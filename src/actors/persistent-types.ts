@@ -3,6 +3,7 @@
 import type { SpawnOptions } from "./actor-options.ts";
 import type { ActorRef, AskOptions, StopOptions, TellOptions } from "./behaviour.ts";
 import type { HistoryGaps } from "./history.ts";
+import type { SnapshotOptions } from "./snapshot-schedule.ts";
 
 declare const decided: unique symbol;
 declare const types: unique symbol;
@@ -115,8 +116,8 @@ export interface PersistentOptions<S, E extends EventParameters> {
    * whenever the meaning or the shape of a payload has changed.
    */
   readonly upcast?: (eventType: string, payload: unknown, fromVersion: number) => UpcastEvent | readonly UpcastEvent[];
-  /** A snapshot after this many events, 1 to 1,000,000. Default: none. */
-  readonly snapshotEvery?: number;
+  /** When snapshots are taken, which make recovery faster and let compaction take events out. Default: never. */
+  readonly snapshot?: SnapshotOptions<NoInfer<S>>;
   /** Version of the state's shape, 1 to 1,000,000. Snapshots of other versions are not used. Default 1. */
   readonly stateVersion?: number;
   /** Turns the state of an older snapshot into one of today, so that it can still be used. */

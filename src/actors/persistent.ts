@@ -14,8 +14,10 @@ import type {
   PersistentOptions,
   UpcastEvent,
 } from "./persistent-types.ts";
+import { type ResolvedSnapshotOptions, resolveSnapshots } from "./snapshot-schedule.ts";
 
 export type * from "./persistent-types.ts";
+export type { Committed, SnapshotOptions } from "./snapshot-schedule.ts";
 
 /** A definition, checked, as the machinery uses it. The types exist for the compiler only: inside, all are unknown. */
 export interface Definition {
@@ -25,8 +27,7 @@ export interface Definition {
   readonly events: ReadonlyMap<string, (state: unknown, payload: unknown) => unknown>;
   readonly commands: ReadonlyMap<string, (state: unknown, command: unknown, ctx: unknown) => unknown>;
   readonly upcast: ((type: string, payload: unknown, from: number) => UpcastEvent | readonly UpcastEvent[]) | undefined;
-  /** 0 for never. */
-  readonly snapshotEvery: number;
+  readonly snapshot: ResolvedSnapshotOptions;
   readonly stateVersion: number;
   readonly upcastState: ((state: unknown, from: number) => unknown) | undefined;
   readonly historyGaps: HistoryGaps;
@@ -39,7 +40,7 @@ const OPTIONS = [
   "events",
   "version",
   "upcast",
-  "snapshotEvery",
+  "snapshot",
   "stateVersion",
   "upcastState",
   "historyGaps",
@@ -85,7 +86,7 @@ export function persistentActor<S, E extends EventParameters, H extends CommandH
     events: handlers("events", options.events) as Definition["events"],
     commands: handlers("commands", commands) as Definition["commands"],
     upcast: options.upcast && (aFunction("upcast", options.upcast) as Definition["upcast"]),
-    snapshotEvery: wholeNumber("snapshotEvery", options.snapshotEvery, 0, 1, 1_000_000),
+    snapshot: resolveSnapshots(options.snapshot),
     stateVersion: wholeNumber("stateVersion", options.stateVersion, 1, 1, 1_000_000),
     upcastState: options.upcastState && (aFunction("upcastState", options.upcastState) as Definition["upcastState"]),
     historyGaps: oneOf("historyGaps", options.historyGaps, "stop", ["stop", "accept"]),

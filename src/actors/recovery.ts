@@ -14,6 +14,8 @@ export interface Recovered extends Position {
   readonly state: unknown;
   /** The revision of the newest snapshot that could be used, or 0. */
   readonly snapshotRevision: number;
+  /** The time of the oldest event behind it, in milliseconds since the epoch. */
+  readonly waitingMs: number | undefined;
 }
 
 interface Base extends Position {
@@ -42,12 +44,17 @@ export async function recoverActor(
       { absences: indexes.journal.absences, base: base ?? BEGINNING, hint },
       base,
     );
-    await journal.readEvents(indexes, persistenceId, base?.seq ?? 0, (record, at) => fold.push(record, at));
+    let waitingMs: number | undefined;
+    await journal.readEvents(indexes, persistenceId, base?.seq ?? 0, (record, at) => {
+      waitingMs ??= Math.round(record.timestamp * 1000);
+      fold.push(record, at);
+    });
     fold.end(reach);
     counters.eventsReplayed += fold.events;
     reportAccepted(fold, persistenceId, report);
     counters.revisionsAccepted += fold.acceptedRevisions;
-    return { state: fold.state, revision: fold.revision, seq: fold.seq, snapshotRevision: base?.revision ?? 0 };
+    const { state, revision, seq } = fold;
+    return { state, revision, seq, snapshotRevision: base?.revision ?? 0, waitingMs };
   });
 }
 
@@ -72,7 +79,8 @@ async function chooseBase(
     journal.counters.snapshotsIgnored += 1;
     const what = `the snapshot of ${persistenceId} at revision ${entry.revision} is not used: ${why}`;
     const { segment: file, offset } = entry.at;
-    report(new PapyraError("LOG_DAMAGED", what, { details: { persistenceId, seq: entry.seq, file, offset } }));
+    const hint = `run: papyra persistence scan --path ${journal.store.backend.location}`;
+    report(new PapyraError("LOG_DAMAGED", what, { hint, details: { persistenceId, seq: entry.seq, file, offset } }));
   };
   for (const entry of indexes.snapshots.index.recordsOf(persistenceId, 0).reverse()) {
     if (base !== undefined && entry.revision <= reach.revision) continue;

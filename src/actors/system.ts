@@ -3,6 +3,7 @@
 import { openStore } from "../backends/open.ts";
 import type { Store } from "../backends/store.ts";
 import { PapyraError } from "../errors.ts";
+import { compactStore, type CompactOptions, type CompactReport } from "../ops/compact.ts";
 import { assertStartable, type StartupReport } from "../ops/startup.ts";
 import {
   resolveSystemOptions,
@@ -127,9 +128,9 @@ export class ActorSystem implements RunningSystem {
   }
 
   async #open(): Promise<void> {
-    const { store: backend, startup: mode, quarantineDir } = this.#options;
+    const { store: backend, startup: mode, quarantineDir, trustSeals } = this.#options;
     if (backend === undefined) return;
-    this.#startupReport = await assertStartable(backend, { mode, quarantineDir });
+    this.#startupReport = await assertStartable(backend, { mode, quarantineDir, trustSeals });
     if (this.#stopped !== undefined) return;
     this.#store = await openStore(backend);
     const { systemId, env } = this.#options;
@@ -196,6 +197,26 @@ export class ActorSystem implements RunningSystem {
     const report = this.#runtime.audit();
     this.#runtime.recorder?.audit(report);
     return report;
+  }
+
+  /**
+   * Takes expired records out of the store for good while the system goes on: what `retention` says, or the store's own.
+   * Journal records go only when a snapshot covers them. Rejects with OPTION_INVALID (no policy, no store), LOG_DAMAGED (a
+   * log that is not whole is not touched), STORE_LOCKED (another one is running), STORAGE_FULL, STORAGE_FAILED.
+   *
+   * @example
+   * ```ts
+   * import { ActorSystem, memoryStore } from "papyra";
+   * await using system = new ActorSystem({ store: memoryStore({ retention: { events: { maxRecords: 1 } } }) });
+   * await system.start();
+   * for (const name of ["a", "b"]) await system.spawn(name, () => ({ receive: () => "ready" })).ask({});
+   * await system.flush();
+   * const report = await system.compact();
+   * if (report.logs[0]?.records !== 1) throw new Error(report.verdict);
+   * ```
+   */
+  async compact(options?: CompactOptions): Promise<CompactReport> {
+    return compactStore(this.#openedStore(), options);
   }
 
   /** Counters since the start. */

@@ -42,6 +42,12 @@ export interface Segment {
   readonly id: string;
 }
 
+/** A segment that does not count any more, since another one stands for its seqs. */
+export interface Superseded extends Segment {
+  /** The name of the one that replaces it. */
+  readonly by: string;
+}
+
 /** Something that is wrong with the store apart from its lines. */
 export interface StoreFinding {
   readonly kind: "checksum-mismatch" | "missing-segment" | "unexpected-file" | "unreadable";
@@ -61,6 +67,8 @@ export interface StoreView {
   /** The living writer, if there is one. */
   readonly writer: ClaimOwner | undefined;
   readonly segments: readonly Segment[];
+  /** What compaction has replaced and not removed yet: nothing in it counts. */
+  readonly superseded: readonly Superseded[];
   readonly findings: readonly StoreFinding[];
   /** How far a log must reach, as far as anything outside it vouches. */
   reach(log: LogName): Reach | undefined;
@@ -107,6 +115,10 @@ export interface Claim {
   startSegment(log: LogName, identityLine: Uint8Array, closedSeq: number, lastSeq: number): Promise<void>;
   /** Publishes a changed segment atomically. */
   rewrite(segment: string, splices: readonly Splice[]): Promise<void>;
+  /** Puts a new closed segment in place, atomically and durably. No segment has its name. */
+  publish(segment: string, content: AsyncIterable<Uint8Array>): Promise<void>;
+  /** Removes closed segments, durably: those that were replaced, or in which nothing is left. */
+  remove(segments: readonly string[]): Promise<void>;
   /** Vouches that these logs are durable up to these seqs and no further; what was known of other logs stays. */
   vouch(lastSeqs: Readonly<Partial<Record<LogName, number>>>): Promise<void>;
   /** Removes the temporary files of interrupted runs; returns their names. */
@@ -144,6 +156,10 @@ export interface Backend {
   read(segment: string, from: number, to: number, id?: string): AsyncIterable<Uint8Array>;
   /** Keeps bytes that recovery takes out, with their reasons, durably, before anything is removed. */
   quarantine(directory: string, files: ReadonlyMap<string, AsyncIterable<Uint8Array>>): Promise<void>;
+  /** Bytes of what `quarantine` has kept. Rejects with STORE_NOT_FOUND. */
+  readKept(directory: string, file: string): AsyncIterable<Uint8Array>;
+  /** How many bytes can still be stored here; Infinity when nothing says so. */
+  freeBytes(): Promise<number>;
   /** Asks the place how safely it keeps what it is given, for doctor; `durability` is what it said last. */
   examine?(): Promise<readonly BackendFact[]>;
   /** Becomes the one writer. Rejects with STORE_LOCKED, naming the holder. */

@@ -29,8 +29,8 @@ export interface LogState {
   readonly seed: number;
   segment: ActiveSegment;
   readonly missing: readonly SeqRange[];
-  /** Seqs that were not there when the store was opened, accounted for or not. */
-  readonly absent: readonly SeqRange[];
+  /** Seqs that were not there when the store was opened, accounted for or not, and those that were compacted since. */
+  absent: readonly SeqRange[];
 }
 
 /** Who is told what became of an append. */

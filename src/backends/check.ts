@@ -3,7 +3,7 @@
 import type { Backend, Segment, StoreView } from "./backend.ts";
 import { PapyraError } from "../errors.ts";
 import { decodeRecord, encodeIdentity, seedOf } from "../log/codec.ts";
-import { HEAD_BYTES, judgeHead, type Head } from "../log/identity.ts";
+import { judgeHead, type Head } from "../log/identity.ts";
 import { LogLedger, type LogAccount } from "../log/ledger.ts";
 import { type Entry, LineScanner } from "../log/lines.ts";
 import { type Identity, LOG_NAMES, type LogName, type LogRecord } from "../log/record.ts";
@@ -11,12 +11,18 @@ import { firstLine, lastLine } from "../log/run-ends.ts";
 import { SealChain } from "../log/seal.ts";
 import { SegmentHash } from "../log/segment-hash.ts";
 import { activeName } from "../log/segments.ts";
+import { readHead, readSeal, runOf } from "./segment-ends.ts";
 
 export interface CheckOptions {
   /** A living writer may be appending: bytes behind the last whole line of the active segment are in flight. */
   readonly live: boolean;
   /** How many findings are kept in full; all are counted. */
   readonly findingsMax: number;
+  /**
+   * Takes the word of the seals: of a closed segment whose seal verifies, follows the one before, and says that every seq
+   * from its first to its last is in it, only the head and the seal are read. `onEntry` sees nothing of it.
+   */
+  readonly trustSeals?: boolean;
   /** Also compares the SHA-256 of sealed segments; each line has a checksum of its own anyway. */
   readonly hashSealed?: boolean;
   readonly signal?: AbortSignal | undefined;
@@ -32,14 +38,17 @@ export interface CheckedLog {
   readonly segments: readonly Segment[];
   readonly bytes: number;
   readonly account: LogAccount;
-  /** Seqs of the first and last record that verified, with their times. */
-  readonly first: LogRecord | undefined;
-  readonly last: LogRecord | undefined;
+  /** Seqs and times of the first and the last record that verified, or that a trusted seal names. */
+  readonly first: Stamp | undefined;
+  readonly last: Stamp | undefined;
   /** Whether the log has checksums at all. */
   readonly checked: boolean;
   /** The end of the active segment, for who wants to go on writing; undefined when there is no active segment. */
   readonly tail: LogTail | undefined;
 }
+
+/** Which record it is, and when it was written, in epoch seconds. */
+export type Stamp = Pick<LogRecord, "seq" | "timestamp">;
 
 /** The active segment as it was found. */
 export interface LogTail {
@@ -69,7 +78,10 @@ export async function checkLog(
   const check = new LogCheck(backend, view, log, options);
   const segments = view.segments.filter((segment) => segment.log === log);
   for (const segment of segments) await check.segment(segment);
-  return check.finish(segments);
+  const checked = check.finish(segments);
+  // The gap record that accounts for a hole may stand in any segment behind it, also in one that was not read.
+  const untold = checked.account.missingSeqs.some(({ from }) => from < check.trustedSeq);
+  return untold ? checkLog(backend, view, log, { ...options, trustSeals: false, onProgress: undefined }) : checked;
 }
 
 /** The state of one run over a log. */
@@ -80,8 +92,10 @@ class LogCheck {
   readonly #options: CheckOptions;
   readonly #ledger: LogLedger;
   readonly #seals = new SealChain();
-  #first: Buffer | undefined;
-  #last: Buffer | undefined;
+  #first: Buffer | Stamp | undefined;
+  #last: Buffer | Stamp | undefined;
+  /** The last seq of a segment that was not read. */
+  trustedSeq = 0;
   #bytes = 0;
   #previous: Segment | undefined;
   #checked = true;
@@ -99,13 +113,13 @@ class LogCheck {
     this.#options.signal?.throwIfAborted();
     this.#ledger.startSegment(segment.name, segment.firstSeq);
     this.#bytes += segment.bytes;
-    const head = await readHead(this.#backend, segment);
+    const head = await readHead(this.#backend, segment, identityOf(this.#view, this.#log));
     const judged = this.#judge(head, segment);
     let { clean } = judged;
     let firstSeq: number | undefined;
     let firstMs: number | undefined;
     if (judged.from === undefined) this.#seals.skipSegment();
-    else {
+    else if (!(await this.#trust(segment, judged.from, judged.clean ? judged.seed : undefined))) {
       const hash = this.#options.hashSealed === true && !segment.active ? new SegmentHash() : undefined;
       hash?.begin(head.subarray(0, judged.from));
       hash?.end(judged.from);
@@ -128,6 +142,21 @@ class LogCheck {
     }
   }
 
+  /** Takes the word of the segment's seal, or returns false. */
+  async #trust(segment: Segment, from: number, seed: number | undefined): Promise<boolean> {
+    if (this.#options.trustSeals !== true || seed === undefined) return false;
+    const seal = await readSeal(this.#backend, segment, seed);
+    if (seal === undefined || seal.first_seq <= this.#ledger.maxSeq) return false;
+    if (!this.#seals.trustSegment(seal.digests, seal.previous)) return false;
+    this.#reportUnsealed();
+    this.#ledger.add(runOf(seal, from));
+    this.#first ??= { seq: seal.first_seq, timestamp: seal.first_timestamp };
+    this.#last = { seq: seal.last_seq, timestamp: seal.last_timestamp };
+    this.trustedSeq = seal.last_seq;
+    this.#options.onProgress?.(segment.bytes - from);
+    return true;
+  }
+
   #reportUnsealed(): void {
     if (!this.#seals.previousUnsealed || this.#previous === undefined) return;
     const { name: file, bytes: offset } = this.#previous;
@@ -143,8 +172,8 @@ class LogCheck {
       segments,
       bytes: this.#bytes,
       account: this.#ledger.finish(reach),
-      first: this.#first === undefined ? undefined : decodeRecord(this.#first),
-      last: this.#last === undefined ? undefined : decodeRecord(this.#last),
+      first: stampOf(this.#first),
+      last: stampOf(this.#last),
       checked: this.#checked,
       tail: this.#tail,
     };
@@ -260,14 +289,10 @@ class LogCheck {
   }
 }
 
-function timeOf(line: Buffer): number {
-  return Math.round(decodeRecord(line).timestamp * 1000);
+function stampOf(found: Buffer | Stamp | undefined): Stamp | undefined {
+  return Buffer.isBuffer(found) ? decodeRecord(found) : found;
 }
 
-/** The first bytes of a segment: enough to judge its identity. */
-export async function readHead(backend: Backend, segment: Segment): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  for await (const chunk of backend.read(segment.name, 0, Math.min(segment.bytes, HEAD_BYTES), segment.id))
-    parts.push(Buffer.from(chunk));
-  return Buffer.concat(parts);
+function timeOf(line: Buffer): number {
+  return Math.round(decodeRecord(line).timestamp * 1000);
 }

@@ -2,7 +2,7 @@
 // knows, and after the first failure it accepts nothing more: what a failed write or sync left behind is not known, and
 // trying again on the same file has been seen to "succeed" without the data (the fsync lesson of PostgreSQL, 2018).
 import { join } from "node:path";
-import { publish, readRange, readStart, replaceDurably, syncAncestors, writeTemporary } from "../env/durable.ts";
+import { publish, readStart, replaceDurably, syncAncestors, writeTemporary } from "../env/durable.ts";
 import type { Env, FileLock } from "../env/env.ts";
 import { ensureError, PapyraError } from "../errors.ts";
 import { encodeIdentity } from "../log/codec.ts";
@@ -12,7 +12,8 @@ import type { AppendedAt, AppendPart, Claim, Splice, StoreIdentity, StoreView } 
 import type { ResolvedFileOptions } from "./file-options.ts";
 import { isHeldAt, takeLock } from "./lock.ts";
 import { MarkFile, readMark } from "./mark-file.ts";
-import { appendTo, assertInPlace, type OpenLog, openLog, syncFile, syncLog } from "./open-log.ts";
+import { appendTo, assertInPlace, type OpenLog, openLog, settleAll, syncFile, syncLog } from "./open-log.ts";
+import { spliceFile } from "./splice-file.ts";
 import { encodeStoreFile } from "./store-file.ts";
 
 /** Takes the lock and becomes the writer. A lock file that this claim made in a place without a store goes with it. */
@@ -156,22 +157,24 @@ class FilesClaim implements Claim {
   async rewrite(segment: string, splices: readonly Splice[]): Promise<void> {
     this.#assertUsable();
     const { fs, random } = this.#env;
-    const path = join(this.#path, segment);
-    const stat = await fs.stat(path);
-    const bytes = stat?.bytes ?? 0;
-    await replaceDurably(fs, random, path, async (append) => {
-      let position = 0;
-      const copy = async (to: number): Promise<void> => {
-        for await (const chunk of readRange(fs, path, position, to)) await append(chunk);
-        position = to;
-      };
-      for (const splice of splices) {
-        await copy(splice.offset);
-        if (splice.insert.length > 0) await append(splice.insert);
-        position += splice.remove;
-      }
-      await copy(bytes);
+    await spliceFile(fs, random, join(this.#path, segment), splices);
+  }
+
+  async publish(segment: string, content: AsyncIterable<Uint8Array>): Promise<void> {
+    this.#assertUsable();
+    await this.#assertSoleWriter();
+    const { fs, random } = this.#env;
+    await replaceDurably(fs, random, join(this.#path, segment), async (append) => {
+      for await (const bytes of content) await append(bytes);
     });
+  }
+
+  async remove(segments: readonly string[]): Promise<void> {
+    this.#assertUsable();
+    if (segments.length === 0) return;
+    await this.#assertSoleWriter();
+    for (const segment of segments) await this.#env.fs.remove(join(this.#path, segment));
+    await this.#env.fs.syncDir(this.#path);
   }
 
   async vouch(lastSeqs: Readonly<Partial<Record<LogName, number>>>): Promise<void> {
@@ -291,10 +294,4 @@ class FilesClaim implements Claim {
       });
     }
   }
-}
-
-/** Waits for all, also when one fails: nothing may still be under way when the failure is reported. */
-async function settleAll(all: readonly Promise<void>[]): Promise<void> {
-  const results = await Promise.allSettled(all);
-  for (const result of results) if (result.status === "rejected") throw result.reason;
 }

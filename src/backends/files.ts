@@ -1,4 +1,5 @@
 // The file store: NDJSON files in one directory. This file is the reader's side; files-claim.ts is the writer's. A path that is a single file is read as one lone log.
+import { leftovers } from "./leftovers.ts";
 import { basename, dirname, join } from "node:path";
 import { readRange, readStart, replaceDurably, syncAncestors } from "../env/durable.ts";
 import type { Env, FileStat } from "../env/env.ts";
@@ -66,6 +67,16 @@ export function fileBackend(input: FileStoreOptions, env: Env): Backend {
       }
       await syncAncestors(env.fs, target);
     },
+    async *readKept(directory, file) {
+      const path = join(directory, file);
+      const stat = await env.fs.stat(path);
+      if (stat === undefined) throw notFound(path, "nothing is kept at");
+      yield* readRange(env.fs, path, 0, stat.bytes);
+    },
+    async freeBytes() {
+      await locate();
+      return env.fs.freeBytes(place.directory);
+    },
     async claim(purpose): Promise<Claim> {
       await locate();
       return claimFiles(env, place.directory, options, purpose, () => look("none"));
@@ -87,13 +98,14 @@ function loneView(name: string, { bytes, id }: FileStat): StoreView {
     identityRecorded: false,
     writer: undefined,
     segments: [{ name, log: undefined, bytes, active: true, firstSeq: undefined, id }],
+    superseded: [],
     findings: [],
     reach: () => undefined,
   };
 }
 
 async function viewDirectory(env: Env, path: string, writer: ClaimOwner | undefined): Promise<StoreView> {
-  const { names, segments } = await listSegments(env, path);
+  const { names, segments, superseded } = await listSegments(env, path);
   const findings: StoreFinding[] = [];
   for (const name of names) {
     const { type } = parseFileName(name);
@@ -112,6 +124,7 @@ async function viewDirectory(env: Env, path: string, writer: ClaimOwner | undefi
       });
     }
   }
+  findings.push(...leftovers(superseded, writer));
   const recorded = names.includes(STORE_FILE) ? await readStoreFile(env, path, findings) : undefined;
   const identity = recorded ?? (await rebuildIdentity(env, path, segments));
   for (const log of LOG_NAMES) {
@@ -128,6 +141,7 @@ async function viewDirectory(env: Env, path: string, writer: ClaimOwner | undefi
     identityRecorded: recorded !== undefined,
     writer,
     segments,
+    superseded,
     findings,
     // Beside a living writer the mark runs ahead of what was listed a moment ago: it vouches for nothing here.
     reach: (log: LogName) =>

@@ -1,5 +1,7 @@
 // The bounds of a store, the same for every backend: everything has one.
 import { wholeNumber } from "../options.ts";
+import type { RetentionPolicy } from "../log/retention.ts";
+import { resolveRetention } from "./retention-options.ts";
 
 /** Bounds of a store. */
 export interface StoreLimits {
@@ -21,6 +23,11 @@ export interface StoreLimits {
    * 10 years. Default: never.
    */
   readonly segmentAgeMs: number;
+  /**
+   * Which records are old enough to go: at once out of what is inspected, and for good when the store is compacted. Journal
+   * records go only when a verified snapshot covers them, and are shown until then. Default: everything stays.
+   */
+  readonly retention: RetentionPolicy;
 }
 
 export const LIMITS_DEFAULT: StoreLimits = {
@@ -30,6 +37,7 @@ export const LIMITS_DEFAULT: StoreLimits = {
   batchBytesMax: 8 << 20,
   segmentBytes: Number.POSITIVE_INFINITY,
   segmentAgeMs: Number.POSITIVE_INFINITY,
+  retention: {},
 };
 
 /** Checks limits that every backend shares. */
@@ -59,5 +67,6 @@ export function resolveLimits(options: Partial<StoreLimits>): StoreLimits {
       1000,
       10 * 366 * 24 * 3_600_000,
     ),
+    retention: resolveRetention(options.retention),
   });
 }

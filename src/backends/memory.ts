@@ -5,9 +5,9 @@ import { PapyraError } from "../errors.ts";
 import { encodeIdentity } from "../log/codec.ts";
 import type { Reach } from "../log/ledger.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
-import { activeName, closedName, orderSegments, parseFileName } from "../log/segments.ts";
+import { activeName, closedName, orderSegments, parseFileName, supersededSegments } from "../log/segments.ts";
 import { refuseUnknown } from "../options.ts";
-import type { AppendedAt, AppendPart, Backend, Claim, Splice, StoreIdentity, StoreView } from "./backend.ts";
+import type { AppendedAt, AppendPart, Backend, Claim, Segment, Splice, StoreIdentity, StoreView } from "./backend.ts";
 import { LIMITS_DEFAULT, resolveLimits, type StoreLimits } from "./limits.ts";
 
 /** Options of a memory store: its bounds. */
@@ -81,6 +81,12 @@ export function memoryBackend(options: MemoryStoreOptions, env: Env): MemoryBack
         store.quarantined.set(`${directory}/${name}`, Buffer.from(kept.view()));
       }
     },
+    async *readKept(directory, file) {
+      const kept = store.quarantined.get(`${directory}/${file}`);
+      if (kept === undefined) throw new PapyraError("STORE_NOT_FOUND", `nothing is kept at ${directory}/${file}`);
+      yield kept;
+    },
+    freeBytes: async () => Number.POSITIVE_INFINITY,
     claim: async (purpose) => store.claim(purpose),
   };
 }
@@ -109,21 +115,15 @@ class MemoryStore {
     const identity = this.#identity;
     if (identity === undefined) throw new PapyraError("STORE_NOT_FOUND", "the memory store was never opened");
     const names = [...this.#logs.keys()];
-    const segments = LOG_NAMES.flatMap((log) =>
-      orderSegments(names, log).map((name) => ({ log, name, parsed: parseFileName(name) })),
-    );
+    const segments = LOG_NAMES.flatMap((log) => orderSegments(names, log).map((name) => this.#segment(log, name)));
     return {
       identity,
       identityRecorded: true,
       writer: claimed ? undefined : this.#writer,
-      segments: segments.map(({ log, name, parsed }) => ({
-        name,
-        log,
-        bytes: this.bytesOf(name).length,
-        active: parsed.type === "active",
-        firstSeq: parsed.type === "closed" ? parsed.firstSeq : undefined,
-        id: (this.#logs.get(name) as Growing).id,
-      })),
+      segments,
+      superseded: LOG_NAMES.flatMap((log) =>
+        [...supersededSegments(names, log)].map(([name, by]) => ({ ...this.#segment(log, name), by })),
+      ),
       findings: LOG_NAMES.filter((log) => !segments.some((segment) => segment.log === log)).map((log) => ({
         kind: "missing-segment" as const,
         file: activeName(log),
@@ -132,6 +132,18 @@ class MemoryStore {
       })),
       reach: (log): Reach | undefined =>
         claimed || this.#writer === undefined ? { seq: this.#last.get(log) ?? 0, exact: true } : undefined,
+    };
+  }
+
+  #segment(log: LogName, name: string): Segment {
+    const parsed = parseFileName(name);
+    return {
+      name,
+      log,
+      bytes: this.bytesOf(name).length,
+      active: parsed.type === "active",
+      firstSeq: parsed.type === "closed" ? parsed.firstSeq : undefined,
+      id: (this.#logs.get(name) as Growing).id,
     };
   }
 
@@ -249,6 +261,18 @@ class MemoryClaim implements Claim {
 
   async rewrite(segment: string, splices: readonly Splice[]): Promise<void> {
     this.#usable().rewrite(segment, splices);
+  }
+
+  async publish(segment: string, content: AsyncIterable<Uint8Array>): Promise<void> {
+    const store = this.#usable();
+    const parts: Uint8Array[] = [];
+    for await (const bytes of content) parts.push(Uint8Array.from(bytes));
+    store.put(segment, Buffer.concat(parts));
+  }
+
+  async remove(segments: readonly string[]): Promise<void> {
+    const store = this.#usable();
+    for (const segment of segments) store.put(segment, undefined);
   }
 
   async vouch(lastSeqs: Readonly<Partial<Record<LogName, number>>>): Promise<void> {

@@ -70,3 +70,9 @@ export async function assertInPlace(fs: Fs, open: OpenLog): Promise<void> {
     details: { path: open.path },
   });
 }
+
+/** Waits for all, also when one fails: nothing may still be under way when the failure is reported. */
+export async function settleAll(all: readonly Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(all);
+  for (const result of results) if (result.status === "rejected") throw result.reason;
+}

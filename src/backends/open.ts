@@ -1,4 +1,5 @@
-// Opening a store for writing: finds where each log ends and goes on behind it. Destroys nothing: a log that ends in the
+// Opening a store for writing: finds where each log ends and goes on behind it. Sealed segments are not read: whoever reads
+// their lines verifies them. Destroys nothing: a log that ends in the
 // leftover of an unfinished write is left as it is, under a closed name, and writing goes on in a new segment.
 import { basename } from "node:path";
 import { isPapyraError, PapyraError } from "../errors.ts";
@@ -94,7 +95,7 @@ async function assertWritable(backend: Backend, view: StoreView): Promise<void> 
 }
 
 async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: LogName): Promise<LogState> {
-  const checked = await checkLog(backend, view, log, { live: false, findingsMax: 1000 });
+  const checked = await checkLog(backend, view, log, { live: false, findingsMax: 1000, trustSeals: true });
   const blocking = checked.account.findings.find(
     (finding) => finding.kind === "unreadable" || finding.kind === "foreign-line",
   );

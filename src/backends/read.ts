@@ -8,7 +8,9 @@ import { type Entry, LineScanner, linesOf } from "../log/lines.ts";
 import { subtract } from "../log/ranges.ts";
 import type { LogName, LogRecord } from "../log/record.ts";
 import type { Backend, Segment, StoreView } from "./backend.ts";
-import { identityOf, readHead } from "./check.ts";
+import { identityOf } from "./check.ts";
+import { readHead } from "./segment-ends.ts";
+import { isReplaced, VIEWS_MAX } from "./steady.ts";
 
 /** A record and where its line stands. */
 export interface LocatedRecord {
@@ -43,7 +45,8 @@ export async function* readRecords(
 ): AsyncGenerator<LocatedRecord, void, undefined> {
   let previous = 0;
   for (const segment of view.segments.filter((candidate) => candidate.log === log)) {
-    const head = judgeHead(await readHead(backend, segment), log, identityOf(view, log), []);
+    const expected = identityOf(view, log);
+    const head = judgeHead(await readHead(backend, segment, expected), log, expected, []);
     if (head.type !== "ok" && head.type !== "damaged")
       throw damaged(segment.name, 0, "it cannot be told which log it belongs to");
     const from = head.type === "ok" ? head.line.length : head.bytes;
@@ -69,6 +72,29 @@ export async function* readRecords(
     }
   }
   assertNothingMissing(options, Math.max(previous + 1, options.from), options.to, `the end of ${log}`, 0);
+}
+
+/** The same beside compaction: where a segment was replaced meanwhile, reading goes on with a new view of the store. */
+export async function* readSteadyRecords(
+  backend: Backend,
+  log: LogName,
+  range: SeqRange,
+  known: () => Pick<ReadRange, "missing" | "absent">,
+): AsyncGenerator<LocatedRecord, void, undefined> {
+  let { from } = range;
+  for (let views = 1; ; views++) {
+    const view = await backend.view();
+    const { missing, absent } = known(); // behind the view: what was compacted before it is known
+    try {
+      for await (const located of readRecords(backend, view, log, { from, to: range.to, missing, absent })) {
+        yield located;
+        from = located.record.seq + 1;
+      }
+      return;
+    } catch (error) {
+      if (!isReplaced(error) || views === VIEWS_MAX) throw error;
+    }
+  }
 }
 
 /** The entries of a segment, also a last line that is whole but for its line break: the account counts it, too. */

@@ -5,26 +5,38 @@ import { readAndClose, readRange } from "../env/durable.ts";
 import type { Env, Fs, OpenFile } from "../env/env.ts";
 import { isPapyraError, PapyraError } from "../errors.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
-import { orderSegments, parseFileName } from "../log/segments.ts";
-import type { Segment } from "./backend.ts";
+import { orderSegments, parseFileName, supersededSegments } from "../log/segments.ts";
+import type { Segment, Superseded } from "./backend.ts";
 
 /** So often a store is listed anew that changes while it is listed. */
 const LISTINGS_MAX = 100;
+
+/** What stands in the directory of a store. */
+export interface SegmentListing {
+  readonly names: readonly string[];
+  readonly segments: readonly Segment[];
+  readonly superseded: readonly Superseded[];
+}
 
 /**
  * The files of a directory at one instant: a writer beside us may close a segment between the listing and the look at each
  * file, and then what was listed is another one. Every closing adds a name, so that a second listing tells.
  */
-export async function listSegments(env: Env, path: string): Promise<{ names: string[]; segments: Segment[] }> {
+export async function listSegments(env: Env, path: string): Promise<SegmentListing> {
   for (let listing = 0; listing < LISTINGS_MAX; listing++) {
     const names = await env.fs.list(path);
     const segments: (Segment | undefined)[] = [];
+    const superseded: Superseded[] = [];
     for (const log of LOG_NAMES) {
       for (const name of orderSegments(names, log)) segments.push(await segmentOf(env, path, name, log));
+      for (const [name, by] of supersededSegments(names, log)) {
+        const segment = await segmentOf(env, path, name, log);
+        if (segment !== undefined) superseded.push({ ...segment, by });
+      }
     }
     const again = await env.fs.list(path);
     const same = LOG_NAMES.every((log) => orderSegments(names, log).join() === orderSegments(again, log).join());
-    if (same && !segments.includes(undefined)) return { names, segments: segments as Segment[] };
+    if (same && !segments.includes(undefined)) return { names, segments: segments as Segment[], superseded };
   }
   throw new PapyraError("STORAGE_FAILED", `the files in ${path} kept changing while they were listed`, {
     hint: "is something else than Papyra changing the store?",
@@ -48,8 +60,8 @@ async function segmentOf(env: Env, path: string, name: string, log: LogName): Pr
 }
 
 /**
- * Bytes of the segment that had this name and id. A closed name is that of one segment for ever; the active one is passed
- * on. Rejects with STORE_NOT_FOUND when no file of the log is that segment.
+ * Bytes of the segment that had this name and id. A closed name is that of one segment until it is mended or removed; the
+ * active one is passed on. Rejects with STORE_NOT_FOUND when no file of the log is that segment.
  */
 export async function* readSegment(
   fs: Fs,
@@ -60,21 +72,29 @@ export async function* readSegment(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { name, id } = segment;
   const parsed = parseFileName(name);
-  if (id === undefined || parsed.type !== "active") yield* readRange(fs, join(directory, name), from, to);
-  else if (to > from) yield* readAndClose(await openById(fs, directory, name, id, parsed.log), from, to);
+  if (id === undefined || (parsed.type !== "active" && parsed.type !== "closed")) {
+    yield* readRange(fs, join(directory, name), from, to);
+  } else if (to > from) yield* readAndClose(await openById(fs, directory, name, id, parsed), from, to);
 }
 
-async function openById(fs: Fs, directory: string, name: string, id: string, log: LogName): Promise<OpenFile> {
-  const active = await openIf(fs, join(directory, name), id);
-  if (active !== undefined) return active;
-  const closed = orderSegments(await fs.list(directory), log).filter((other) => other !== name);
+async function openById(
+  fs: Fs,
+  directory: string,
+  name: string,
+  id: string,
+  { type, log }: { readonly type: "active" | "closed"; readonly log: LogName },
+): Promise<OpenFile> {
+  const named = await openIf(fs, join(directory, name), id);
+  if (named !== undefined) return named;
+  const others = type === "active" ? orderSegments(await fs.list(directory), log) : [];
+  const closed = others.filter((other) => other !== name);
   for (const other of closed.reverse()) {
     if ((await fs.stat(join(directory, other)))?.id !== id) continue;
     const file = await openIf(fs, join(directory, other), id);
     if (file !== undefined) return file;
   }
   throw new PapyraError("STORE_NOT_FOUND", `${join(directory, name)} was removed or replaced since it was listed`, {
-    hint: "is something else than Papyra changing the store? Run: papyra persistence scan",
+    hint: "compaction or recovery may have replaced it: run the command again",
     details: { path: join(directory, name) },
   });
 }

@@ -8,9 +8,10 @@ import type { Backend, Claim, StoreIdentity } from "./backend.ts";
 import type { Batch, Caller, LogState } from "./batch.ts";
 import { EncodedRecords } from "./encoded-records.ts";
 import { type Location, readLocated } from "./locate.ts";
-import { readRecords } from "./read.ts";
+import { Maintainer } from "./maintenance.ts";
+import { readSteadyRecords } from "./read.ts";
 import { Rotation } from "./rotation.ts";
-import type { Appended, Store, StoreStats } from "./store.ts";
+import type { Appended, Maintenance, Store, StoreStats } from "./store.ts";
 
 /**
  * Who was just acknowledged gets so many turns of the microtask queue to ask again before the next batch is closed. Else
@@ -28,6 +29,9 @@ export class StoreWriter implements Store {
   readonly #rotation: Rotation;
   /** Used for one append after the other; undefined while it is in use. */
   #spare: EncodedRecords | undefined;
+  readonly #maintainer: Maintainer;
+  /** Logs that are to be sealed between two batches. */
+  #sealing: { readonly log: LogName; readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
   /** Who flushes waits until so many records were settled. */
   #flushing: { readonly upTo: number; resolve(): void; reject(error: Error): void }[] = [];
   #running: Promise<void> | undefined;
@@ -46,6 +50,14 @@ export class StoreWriter implements Store {
     this.#logs = logs;
     this.#queue = new AppendQueue(backend.limits, logs);
     this.#rotation = new Rotation(backend, identity, claim, logs);
+    this.#maintainer = new Maintainer({
+      claim,
+      logs,
+      location: backend.location,
+      assertOpen: () => this.#assertOpen(),
+      append: (log, records) => this.append(log, records),
+      seal: (log) => this.#seal(log),
+    });
   }
 
   /** Not an async function, whose promise would only be one more: everything that is thrown becomes a rejection. */
@@ -86,11 +98,9 @@ export class StoreWriter implements Store {
     log: LogName,
     options: { readonly from?: number; readonly to?: number } = {},
   ): AsyncGenerator<LogRecord & { readonly at: Location }> {
-    const { acknowledged, missing, absent } = this.#logs[log];
-    const from = options.from ?? 1;
-    const to = Math.min(options.to ?? Number.MAX_SAFE_INTEGER, acknowledged);
-    const view = await this.backend.view();
-    for await (const located of readRecords(this.backend, view, log, { from, to, missing, absent })) {
+    const { from = 1, to = Number.MAX_SAFE_INTEGER } = options;
+    const range = { from, to: Math.min(to, this.#logs[log].acknowledged) };
+    for await (const located of readSteadyRecords(this.backend, log, range, () => this.#logs[log])) {
       const { record, segment, id, offset, length } = located;
       yield Object.assign(record, { at: { segment, id, offset, length } });
     }
@@ -98,6 +108,10 @@ export class StoreWriter implements Store {
 
   readAt(log: LogName, locations: readonly Location[]): AsyncIterable<LogRecord> {
     return readLocated(this.backend, this.#logs[log].seed, locations);
+  }
+
+  maintain<T>(purpose: string, work: (maintenance: Maintenance) => Promise<T>): Promise<T> {
+    return this.#maintainer.run(purpose, work);
   }
 
   missing(log: LogName): readonly SeqRange[] {
@@ -201,10 +215,11 @@ export class StoreWriter implements Store {
   async #run(): Promise<void> {
     for (;;) {
       await this.#answerFlushes();
+      if (this.#sealing.length > 0) await this.#sealDue();
       if (this.#failure !== undefined) break;
       const batch = this.#queue.take();
       if (batch === undefined) {
-        if (this.#flushing.length === 0) break;
+        if (this.#flushing.length === 0 && this.#sealing.length === 0) break;
         continue; // who came to flush in between
       }
       await this.#commit(batch);
@@ -212,6 +227,27 @@ export class StoreWriter implements Store {
     }
     if (this.#failure !== undefined) this.#queue.refuseAll(() => this.#poisoned());
     this.#running = undefined;
+  }
+
+  #seal(log: LogName): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      this.#assertOpen();
+      this.#sealing.push({ log, resolve, reject });
+      this.#start();
+    });
+  }
+
+  async #sealDue(): Promise<void> {
+    for (const { log, resolve, reject } of this.#sealing.splice(0)) {
+      try {
+        if (this.#failure !== undefined) throw this.#poisoned();
+        if (this.#logs[log].segment.firstSeq !== undefined) await this.#rotation.seal(log);
+        resolve();
+      } catch (error) {
+        this.#failure ??= ensureError(error);
+        reject(ensureError(error));
+      }
+    }
   }
 
   /** Between batches, so that a flush ends although appends keep coming, and no sync overlaps a write. */

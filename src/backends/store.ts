@@ -26,6 +26,18 @@ export interface StoreStats {
   readonly failure: Error | undefined;
 }
 
+/** The store, in the hands of one maintenance. Everything rejects with STORE_POISONED once a write has failed. */
+export interface Maintenance {
+  /** Seals the active segment of a log, between two batches, and begins a new one. An empty one stays as it is. */
+  seal(log: LogName): Promise<void>;
+  /** Writes gap records, durably; from now on nobody expects to find the seqs that are `gone`. */
+  account(log: LogName, gaps: readonly NewRecord[], gone: readonly SeqRange[]): Promise<void>;
+  /** Puts a new closed segment in place, atomically and durably. */
+  publish(segment: string, content: AsyncIterable<Uint8Array>): Promise<void>;
+  /** Removes closed segments, durably. */
+  remove(segments: readonly string[]): Promise<void>;
+}
+
 /** The one writer of a store, open. */
 export interface Store {
   readonly backend: Backend;
@@ -51,6 +63,11 @@ export interface Store {
   lastSeq(log: LogName): number;
   /** Resolves when everything accepted so far is durable; rejects when a write failed. */
   flush(): Promise<void>;
+  /**
+   * Lets `work` change closed segments while the store goes on being written; for operations such as compaction. Rejects
+   * with STORE_LOCKED while another one is running.
+   */
+  maintain<T>(purpose: string, work: (maintenance: Maintenance) => Promise<T>): Promise<T>;
   stats(): StoreStats;
   /** Writes what is queued, makes it durable and lets go of the store. */
   close(): Promise<void>;

@@ -1,5 +1,6 @@
 // The tree of commands: names, options, help. What a command does is loaded when it is called, so that `--help` is fast.
 import { Command, InvalidArgumentError, Option } from "commander";
+import { RETAINED_LOGS } from "../log/retention.ts";
 import type { RecoverMode } from "../ops/recover.ts";
 import type { StartupMode } from "../ops/startup.ts";
 import type { Handler } from "./context.ts";
@@ -43,7 +44,11 @@ export function buildProgram(version: string, act: Act, configure: (program: Com
       .option("--json", "print one JSON document on stdout, also on failure")
       .option("--no-progress", "show no progress on stderr")
       .version(version, "-V, --version", "print the version")
-      .action(async () => act(fullName(command), load, command.opts()));
+      .action(async () => {
+        const { registeredArguments: named, args } = command;
+        const words = Object.fromEntries(named.map((one, i) => [one.name(), args[i]]));
+        await act(fullName(command), load, { ...command.opts(), ...words });
+      });
     return command;
   };
   addPersistence(program, leaf);
@@ -87,7 +92,7 @@ function addPersistence(program: Command, leaf: Leaf): void {
       group,
       "recover",
       "Take damaged bytes out and account for what is gone. The system must be stopped.",
-      async () => (await load()).runRecover,
+      async () => (await import("./run-recover.ts")).runRecover,
     )
       .addOption(
         new Option(
@@ -95,10 +100,15 @@ function addPersistence(program: Command, leaf: Leaf): void {
           "ignore: only look; repair: remove damaged bytes; quarantine: keep them first",
         ).choices(RECOVER_MODES),
       )
-      .option("--quarantine-dir <dir>", "where quarantine keeps what it takes out; implies --mode quarantine"),
+      .option("--quarantine-dir <dir>", "where quarantine keeps what it takes out; implies --mode quarantine")
+      .option("--plan [file]", "only say what would be done; with a file, write it down for --apply")
+      .option("--apply <file>", "do what that plan says; refused when the store changed since")
+      .option("--revert <id>", "put back what that recovery took out, from its quarantine"),
     [
       ["papyra persistence recover --path events.ndjson", "remove what is damaged from one log"],
       ["papyra persistence recover --mode quarantine --quarantine-dir ./quarantine", "keep what is taken out"],
+      ["papyra persistence recover --mode quarantine --plan plan.json", "look at it first; later: --apply plan.json"],
+      ["papyra persistence recover --revert 20260101T031500Z-a1b2c3", "everything as it was before that recovery"],
     ],
   );
   addExamples(
@@ -109,13 +119,39 @@ function addPersistence(program: Command, leaf: Leaf): void {
       async () => (await load()).runStartupCheck,
     )
       .addOption(startupMode())
-      .option("--quarantine-dir <dir>", "where --mode recover keeps what it takes out"),
+      .option("--quarantine-dir <dir>", "where --mode recover keeps what it takes out")
+      .option("--trust-seals", "take the word of the seals of closed segments instead of reading these"),
     [
       ["papyra persistence startup-check && npm start", "start only on a sound store"],
       ["papyra persistence startup-check --mode recover --quarantine-dir ./quarantine", "recover first if needed"],
     ],
   );
+  addCompact(group, leaf);
   addReading(group, leaf);
+  addSelftest(group, leaf);
+}
+
+function addCompact(group: Command, leaf: Leaf): void {
+  const summary = "Take expired records out for good, and account for them. The system must be stopped.";
+  addExamples(
+    leaf(group, "compact", summary, async () => (await import("./run-compact.ts")).runCompact)
+      .addOption(
+        new Option(
+          "--log <log>",
+          "only this log; the journal only when it is named here or in the configuration",
+        ).choices(RETAINED_LOGS),
+      )
+      .option("--max-records <count>", "the newest so many records stay", wholeNumber(0, Number.MAX_SAFE_INTEGER))
+      .option("--max-age <span>", "older records go: 90s, 15m, 2h, 30d, 8w")
+      .option("--max-bytes <size>", "the newest records stay up to this size: 4096, 64KiB, 1.5GiB")
+      .option("--plan [file]", "only say what would go; with a file, write it down for --apply")
+      .option("--apply <file>", "do what that plan says; refused when the store changed since"),
+    [
+      ["papyra persistence compact --plan", "what would go, by the retention of papyra.config"],
+      ["papyra persistence compact --log events --max-age 30d", "lifecycle events of the last 30 days stay"],
+      ["papyra persistence compact --log journal --max-records 0", "whatever snapshots cover goes"],
+    ],
+  );
 }
 
 /** What only looks, and goes on at the end of `papyra persistence`. */
@@ -142,6 +178,23 @@ function addReading(group: Command, leaf: Leaf): void {
       ),
     ),
     [["papyra persistence inspect --path backups/papyra-2026-01-01", "what is in this backup?"]],
+  );
+}
+
+function addSelftest(group: Command, leaf: Leaf): void {
+  addExamples(
+    leaf(
+      group,
+      "selftest",
+      "Measure a disk, crash writers on it, and say what durability it gives. Works in a directory of its own, and removes it.",
+      async () => (await import("./run-selftest.ts")).runSelftest,
+    )
+      .argument("[dir]", "a directory on the disk, or one to be made there (default: where the store is)")
+      .option("--seconds <count>", "how long writers are crashed (default: 60)", wholeNumber(1, 3600)),
+    [
+      ["papyra persistence selftest volumes/data/persistence", "can this disk keep a store?"],
+      ["papyra persistence selftest volumes/data/persistence --seconds 5 --json", "a short look, for a script"],
+    ],
   );
 }
 
@@ -192,6 +245,8 @@ function addInspect(program: Command, leaf: Leaf): void {
       .option("--limit <count>", "how many records, the newest ones", wholeNumber(1, 10_000), 20)
       .option("--since <time>", "only from this time on: 2026-01-01T10:30 (UTC), 2h (ago), @1767225600")
       .option("--until <time>", "only up to this time");
+    if (kind !== "journal" && kind !== "snapshot")
+      command.option("--expired", "also what the configuration's retention has expired, until it is compacted");
     if (kind === "event" || kind === "journal") command.option("--type <type>", "only this event type");
     if (kind === "dead_letter") command.option("--type <type>", "only this message type");
     if (kind !== "audit")
@@ -236,7 +291,7 @@ function addReplay(program: Command, leaf: Leaf): void {
 
 function wholeNumber(min: number, max: number): (text: string) => number {
   return (text) => {
-    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
     if (!(value >= min && value <= max))
       throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
     return value;

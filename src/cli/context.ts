@@ -1,9 +1,10 @@
 // What a command's handler is given: the options as typed, and where flags, environment, configuration and defaults
 // are joined, in this order. The configuration is loaded only when something asks for it.
 import { dirname, resolve } from "node:path";
-import { nodeEnv } from "../env/node.ts";
+import { nodeEnv, nodeVolume, startNode } from "../env/node.ts";
 import type { Env } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
+import type { SelftestWorld } from "../ops/selftest.ts";
 import type { StartupMode } from "../ops/startup.ts";
 import { type LoadedConfig, loadConfig } from "./config.ts";
 import type { CliIo, Paint } from "./io.ts";
@@ -51,6 +52,12 @@ export class Context {
     return this.io.signal;
   }
 
+  /** The world of a self-test: it measures the file system and starts processes. */
+  get selftestWorld(): SelftestWorld {
+    const { workerScript } = this.io;
+    return { env: this.env, volume: nodeVolume, start: (task, args) => startNode(workerScript, [task, ...args]) };
+  }
+
   config(): Promise<LoadedConfig> {
     this.#config ??= loadConfig(this.env.fs, this.io.cwd, this.options.config);
     return this.#config;
@@ -62,8 +69,17 @@ export class Context {
     return typeof value === "string" ? value : undefined;
   }
 
+  /** Whether the command line or the environment names the path. */
+  get namesPath(): boolean {
+    return this.#namedPath() !== undefined;
+  }
+
+  #namedPath(): string | undefined {
+    return this.options.path ?? (this.io.env.PAPYRA_PATH || undefined);
+  }
+
   async path(): Promise<string> {
-    const named = this.options.path ?? (this.io.env.PAPYRA_PATH || undefined);
+    const named = this.#namedPath();
     if (named === "")
       throw new PapyraError("OPTION_INVALID", "--path is empty", { hint: "leave it out, or name a path" });
     if (named !== undefined) return resolve(this.io.cwd, named);
@@ -125,10 +141,10 @@ export class Context {
   }
 
   /** Shows progress from now on; the line is gone once `done` is called. */
-  progress(what: string): (done: number, total: number) => void {
+  progress(what: string, unit: "bytes" | "ms" = "bytes"): (done: number, total: number) => void {
     const { stderr, env } = this.io;
     const wanted = this.options.progress !== false && this.options.json !== true && (env.CI ?? "") === "";
-    if (wanted && stderr.isTTY) this.#progress = showProgress(stderr, this.env.clock, what);
+    if (wanted && stderr.isTTY) this.#progress = showProgress(stderr, this.env.clock, what, unit);
     return this.#progress.onProgress;
   }
 

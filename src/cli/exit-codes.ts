@@ -6,6 +6,7 @@ import type { DoctorReport } from "../ops/doctor.ts";
 import type { RecoverReport } from "../ops/recover.ts";
 import type { ReplayReport } from "../ops/replay.ts";
 import type { ScanReport } from "../ops/scan.ts";
+import type { SelftestReport } from "../ops/selftest-report.ts";
 import type { StartupReport } from "../ops/startup.ts";
 
 export const EXIT_CODES: Readonly<Record<number, string>> = {
@@ -21,7 +22,7 @@ export const EXIT_CODES: Readonly<Record<number, string>> = {
   16: "the format version is not known to this release",
   64: "wrong usage or configuration",
   70: "a bug in Papyra",
-  74: "the storage could not be read or written",
+  74: "the storage could not be read or written; selftest: it does not do what Papyra needs",
   130: "interrupted",
 };
 
@@ -51,6 +52,10 @@ export function exitOfDoctor(
 
 export function exitOfReplay(report: Pick<ReplayReport, "ok">): number {
   return report.ok ? 0 : 2;
+}
+
+export function exitOfSelftest(report: Pick<SelftestReport, "ok">): number {
+  return report.ok ? 0 : 74;
 }
 
 /** Whatever was thrown: a PapyraError has its code's exit; anything else is our bug. */

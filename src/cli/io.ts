@@ -17,6 +17,8 @@ export interface CliIo {
   /** The version of Node and the platform, for `doctor`. */
   readonly node: string;
   readonly platform: string;
+  /** The script of the processes that `persistence selftest` starts (selftest-child.ts, built). */
+  readonly workerScript: string;
 }
 
 /** Colours a text, or leaves it as it is. */

@@ -1,6 +1,7 @@
 // main(argv, io) -> exit code. One result on stdout, everything else on stderr; with --json exactly one document on
 // stdout, also on failure. This file and bin.ts are the only ones that touch the process.
 import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
 import { styleText } from "node:util";
 import type { Command } from "commander";
 import { CommanderError } from "commander";
@@ -162,6 +163,7 @@ export function processIo(): CliIo {
     signal: controller.signal,
     node: process.version,
     platform: `${process.platform}-${process.arch}`,
+    workerScript: fileURLToPath(new URL("selftest-child.js", import.meta.url)),
   };
 }
 

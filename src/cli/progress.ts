@@ -14,7 +14,8 @@ export interface Progress {
   end(): void;
 }
 
-export function showProgress(stderr: Output, clock: Clock, what: string): Progress {
+/** Of "ms", what is done is time: there is no speed to show. */
+export function showProgress(stderr: Output, clock: Clock, what: string, unit: "bytes" | "ms" = "bytes"): Progress {
   const startMs = clock.monotonicMs();
   let shownMs = startMs + QUIET_MS - EVERY_MS;
   let shown = false;
@@ -26,8 +27,10 @@ export function showProgress(stderr: Output, clock: Clock, what: string): Progre
       shown = true;
       const share = total === 0 ? 100 : Math.min(100, Math.floor((done / total) * 100));
       const seconds = Math.max((nowMs - startMs) / 1000, 0.001);
-      const left = done === 0 ? "" : `, ${Math.ceil(((total - done) * seconds) / done)} s left`;
-      stderr.write(`${ERASE}${what}: ${share} % of ${roughBytes(total)}, ${roughBytes(done / seconds)}/s${left}`);
+      const speed = unit === "ms" ? 1000 : done / seconds;
+      const left = done === 0 ? "" : `, ${Math.ceil((total - done) / speed)} s left`;
+      const amount = unit === "ms" ? "" : ` of ${roughBytes(total)}, ${roughBytes(done / seconds)}/s`;
+      stderr.write(`${ERASE}${what}: ${share} %${amount}${left}`);
     },
     end() {
       if (shown) stderr.write(ERASE);

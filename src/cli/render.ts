@@ -6,7 +6,7 @@ import type { RecoverReport } from "../ops/recover.ts";
 import type { LogReport, ScanReport } from "../ops/scan.ts";
 import type { StartupReport } from "../ops/startup.ts";
 import type { Paint } from "./io.ts";
-import { nextAfterRecover, nextAfterScan, nextAfterStartup } from "./next.ts";
+import { nextAfterScan, nextAfterStartup } from "./next.ts";
 import { printable, table } from "./text.ts";
 
 /** So many anomalies are shown in full; --json has up to 1,000. */
@@ -23,23 +23,8 @@ export function renderScan(report: ScanReport, path: string, paint: Paint): stri
   );
 }
 
-export function renderRecover(report: RecoverReport, path: string, paint: Paint): string {
-  const { before, after, changed } = report;
-  return lines(
-    verdictLine(report.ok ? "good" : "bad", report.verdict, paint),
-    ...about(after, path),
-    `mode: ${report.mode}`,
-    ...(changed ? recoveryLines(report) : []),
-    "",
-    ...logTable(after.logs, paint),
-    ...(changed && after.anomalyCount > 0 ? ["", "what is left:"] : []),
-    ...anomalyLines(changed ? after : before, paint),
-    ...nextAfterRecover(report, path),
-  );
-}
-
-function recoveryLines(report: RecoverReport): string[] {
-  const { before, after, removedBytes, insertedBytes, actions, actionCount, gaps, quarantine, id } = report;
+export function recoveryLines(report: RecoverReport): string[] {
+  const { before, after, removedBytes, insertedBytes, actions, actionCount, gaps, segments, quarantine, id } = report;
   const sizeOf = (scan: ScanReport): number => scan.logs.reduce((sum, log) => sum + log.bytes, 0);
   const created = sizeOf(after) - (sizeOf(before) - removedBytes + insertedBytes);
   const out = [`recovery: ${id}`];
@@ -55,6 +40,10 @@ function recoveryLines(report: RecoverReport): string[] {
     out.push(`gap record: ${log} ${seqsOf({ from, to })} accounted for as ${reason}`);
   }
   if (gaps.length > SHOWN_MAX) out.push(`and ${gaps.length - SHOWN_MAX} more gap records (--json lists all)`);
+  for (const { file, bytesBefore, bytesAfter } of segments.slice(0, SHOWN_MAX)) {
+    out.push(`${printable(file)}: ${bytesBefore} bytes before, ${bytesAfter} after`);
+  }
+  if (segments.length > SHOWN_MAX) out.push(`and ${segments.length - SHOWN_MAX} more files (--json lists all)`);
   if (quarantine !== undefined) out.push(`kept: ${printable(quarantine)}`);
   const extra = created === 0 ? "" : `, and ${created} bytes of new files`;
   const sum = `${sizeOf(before)} before = ${sizeOf(after) - created} after + ${removedBytes} removed - ${insertedBytes} inserted`;
@@ -106,7 +95,7 @@ export function verdictLine(style: "good" | "bad", verdict: string, paint: Paint
   return paint(style, printable(verdict));
 }
 
-function about(report: ScanReport, path: string): string[] {
+export function about(report: ScanReport, path: string): string[] {
   const { writer } = report;
   const out = [`path: ${printable(path)}`];
   if (report.store !== undefined)
@@ -119,7 +108,7 @@ function about(report: ScanReport, path: string): string[] {
   return out;
 }
 
-function logTable(logs: readonly LogReport[], paint: Paint): string[] {
+export function logTable(logs: readonly LogReport[], paint: Paint): string[] {
   const head = ["LOG", "SEGMENTS", "BYTES", "RECORDS", "UNCHECKED", "SEQS", "ACCOUNTED", "MISSING", "END"];
   const rows = logs.map((log) => [
     log.log,
@@ -141,7 +130,7 @@ function accountedOf({ accounted }: LogReport): string {
   return parts.length === 0 ? "-" : parts.map(([reason, count]) => `${count} ${reason}`).join(", ");
 }
 
-function anomalyLines(report: ScanReport, paint: Paint): string[] {
+export function anomalyLines(report: ScanReport, paint: Paint): string[] {
   const { anomalies, anomalyCount } = report;
   const shown = anomalies.slice(0, SHOWN_MAX);
   const out = shown.flatMap((anomaly, i) => ["", ...anomalyBlock(anomaly, i + 1, anomalyCount, paint)]);
@@ -161,10 +150,10 @@ function anomalyBlock(anomaly: Anomaly, number: number, of: number, paint: Paint
   ];
 }
 
-function acknowledgedOf({ acknowledged, lostSeqs }: Anomaly): string {
+function acknowledgedOf({ acknowledged, lostSeqs, why }: Anomaly): string {
   if (acknowledged === "none") return "none lost";
   if (acknowledged === "lost") return `lost${lostSeqs === undefined ? "" : `: ${seqsOf(lostSeqs)}`}`;
-  return "cannot tell: nothing outside the log vouches for it";
+  return `cannot tell: ${printable(why ?? "nothing outside the log vouches for it")}`;
 }
 
 export function seqsOf({ from, to }: { readonly from: number; readonly to: number }): string {

@@ -80,6 +80,17 @@ export async function replaceDurably(fs: Fs, random: Random, path: string, write
   await publish(fs, await writeTemporary(fs, random, path, write), path);
 }
 
+/** Cuts the end of a file off: a crash leaves the length that it had or the one that it shall have. Needs no space. */
+export async function truncateDurably(fs: Fs, path: string, bytes: number): Promise<void> {
+  const file = await fs.open(path, "update");
+  try {
+    await file.truncate(bytes);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
 /** Writes a file by a function that appends to it. */
 type WriteAll = (append: (bytes: Uint8Array) => Promise<void>) => Promise<void>;
 

@@ -17,6 +17,8 @@ export interface OpenFile {
   read(into: Uint8Array, position: number): Promise<number>;
   /** Writes, possibly fewer bytes than given; resolves with how many. Callers loop (env/durable.ts). */
   write(bytes: Uint8Array, position: number): Promise<number>;
+  /** Cuts the file to so many bytes. */
+  truncate(bytes: number): Promise<void>;
   /** fdatasync: what was written before this call is durable when it resolves. */
   sync(): Promise<void>;
   stat(): Promise<FileStat>;
@@ -50,6 +52,8 @@ export interface Fs {
    * must stay readable for its owner, and for nobody else.
    */
   imitate(path: string, model: string): Promise<void>;
+  /** How many bytes an ordinary user may still write to the file system of a directory. */
+  freeBytes(dir: string): Promise<number>;
   /** Makes the names in a directory durable. */
   syncDir(dir: string): Promise<void>;
   /**
@@ -84,6 +88,24 @@ export interface Host {
   readonly name: string;
   /** Changes at every boot of the machine; empty where the platform does not say. */
   readonly bootId: string;
+}
+
+/** A file system as a whole, for who measures it. */
+export interface Volume {
+  /** What this user can still write, in bytes, and the kernel's number for the kind of file system (statfs). */
+  space(dir: string): Promise<{ readonly freeBytes: number; readonly type: number }>;
+  /** Removes a directory with everything in it; does nothing when it is not there. */
+  removeTree(dir: string): Promise<void>;
+}
+
+/** A process that this one started. It ends when this one does. */
+export interface ChildProcess {
+  /** Every whole line that it prints, from the first on: a line that was printed in full arrives, also when it is killed. */
+  readonly lines: AsyncIterable<string>;
+  /** SIGKILL. */
+  kill(): void;
+  /** Resolves when it is gone and all its lines have arrived, with how it ended, in words, and what it said on stderr. */
+  readonly ended: Promise<{ readonly how: string; readonly stderr: string }>;
 }
 
 /** Everything Papyra needs of the world. */

@@ -1,8 +1,9 @@
 // The real world: the only file that touches node:fs, the clock, randomness and the kernel lock.
+import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { constants, promises as fsp, readFileSync, type BigIntStats } from "node:fs";
 import { hostname } from "node:os";
-import type { Clock, Env, FileLock, FileStat, Fs, Host, OpenFile, Random } from "./env.ts";
+import type { ChildProcess, Clock, Env, FileLock, FileStat, Fs, Host, OpenFile, Random, Volume } from "./env.ts";
 import { PapyraError } from "../errors.ts";
 import { storageError } from "./storage-error.ts";
 
@@ -29,6 +30,7 @@ function openFile(handle: fsp.FileHandle, path: string): OpenFile {
       named("read", path, async () => (await handle.read(into, 0, into.length, position)).bytesRead),
     write: (bytes, position) =>
       named("write", path, async () => (await handle.write(bytes, 0, bytes.length, position)).bytesWritten),
+    truncate: (bytes) => named("truncate", path, () => handle.truncate(bytes)),
     sync: () => named("sync", path, () => handle.datasync()),
     stat: () => named("stat", path, async () => toStat(await handle.stat({ bigint: true }))),
     close: () => named("close", path, () => handle.close()),
@@ -79,6 +81,11 @@ const nodeFs: Fs = {
       if (differs && process.getuid?.() === 0) await fsp.chown(path, wanted.uid, wanted.gid);
       if (wanted.isFile() && wanted.mode !== own.mode) await fsp.chmod(path, wanted.mode & 0o7777);
     }),
+  freeBytes: (dir) =>
+    named("ask for the free space of", dir, async () => {
+      const { bavail, bsize } = await fsp.statfs(dir);
+      return bavail * bsize;
+    }),
   syncDir: (dir) =>
     named("sync the directory", dir, async () => {
       const handle = await fsp.open(dir, constants.O_RDONLY);
@@ -128,3 +135,41 @@ const nodeHost: Host = { pid: process.pid, name: hostname(), bootId: readBootId(
 
 /** The real file system, clock, randomness and host. */
 export const nodeEnv: Env = { fs: nodeFs, clock: nodeClock, random: nodeRandom, host: nodeHost };
+
+/** The real file systems. */
+export const nodeVolume: Volume = {
+  space: (dir) =>
+    named("ask for the free space of", dir, async () => {
+      const { bavail, bsize, type } = await fsp.statfs(dir);
+      return { freeBytes: bavail * bsize, type };
+    }),
+  removeTree: (dir) => named("remove", dir, () => fsp.rm(dir, { recursive: true, force: true, maxRetries: 3 })),
+};
+
+const STDERR_MAX = 2000;
+
+/**
+ * Starts a script with the Node of this process. Its stdin ends when this process dies, however it dies: that is its order to
+ * end. It is in a process group of its own: Ctrl-C is for this process alone, which tidies up.
+ */
+export function startNode(script: string, args: readonly string[]): ChildProcess {
+  const child = spawn(process.execPath, [script, ...args], { stdio: ["pipe", "pipe", "pipe"], detached: true });
+  let stderr = "";
+  child.stdin.on("error", () => undefined); // it is gone: `ended` says so
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr = (stderr + text).slice(-STDERR_MAX)));
+  const ended = new Promise<{ how: string; stderr: string }>((resolve) => {
+    child.once("error", (error) => resolve({ how: error.message, stderr }));
+    child.once("close", (code, signal) => resolve({ how: signal ?? `exit ${code}`, stderr }));
+  });
+  return { lines: wholeLines(child.stdout), kill: () => void child.kill("SIGKILL"), ended };
+}
+
+/** What a killed process had begun to print is not a line. */
+async function* wholeLines(stream: NodeJS.ReadableStream): AsyncGenerator<string> {
+  let rest = "";
+  for await (const chunk of stream.setEncoding("utf8")) {
+    const parts = (rest + String(chunk)).split("\n");
+    rest = parts.pop() ?? "";
+    yield* parts;
+  }
+}

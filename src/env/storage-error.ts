@@ -7,6 +7,10 @@ const CODES: Readonly<Record<string, { code: ErrorCode; hint: string }>> = {
   ENOSPC: { code: "STORAGE_FULL", hint: "free some space, then start again" },
   EDQUOT: { code: "STORAGE_FULL", hint: "raise the quota or free some space, then start again" },
   EFBIG: { code: "STORAGE_FULL", hint: "the file size limit of the process or file system is reached" },
+  EIO: {
+    code: "STORAGE_FAILED",
+    hint: "the disk failed: read the kernel's log (dmesg), then run papyra persistence scan",
+  },
   EACCES: { code: "STORAGE_FAILED", hint: "check the owner and the mode of the file and its directory" },
   EPERM: { code: "STORAGE_FAILED", hint: "check the owner, the mode and the attributes of the file" },
   EROFS: { code: "STORAGE_FAILED", hint: "the file system is read-only" },

@@ -42,6 +42,8 @@ export interface Anomaly {
   /** The records concerned, as far as it can be told. */
   readonly seqs: SeqRange | undefined;
   readonly acknowledged: Acknowledged;
+  /** Where `acknowledged` is "unknown": why it cannot be told. */
+  readonly why?: string | undefined;
   /** Which of them were acknowledged for certain and are gone. */
   readonly lostSeqs: SeqRange | undefined;
   readonly detail: string;
@@ -52,6 +54,16 @@ export interface Anomaly {
  * proved by the mark, behind which writing goes on in a new segment; a file that is none of ours; a missing file in which
  * nothing was, which opening makes anew.
  */
-export function isHarmless({ kind, acknowledged }: Anomaly): boolean {
-  return acknowledged === "none" && (kind === "torn-tail" || kind === "unexpected-file" || kind === "missing-segment");
+export function isHarmless({ kind, acknowledged, offset, length }: Anomaly): boolean {
+  if (acknowledged !== "none") return false;
+  // A record that lacks its line break, in front of the leftover of the write that was torn there: it is whole.
+  if (kind === "malformed-line") return offset > 0 && length === 0;
+  return kind === "torn-tail" || kind === "unexpected-file" || kind === "missing-segment";
+}
+
+/** Why it cannot be told whether acknowledged data was lost. */
+export function whyUnknown(reach: { readonly exact: boolean } | undefined, beside: boolean): string {
+  if (beside) return "beside a writer the mark runs ahead of what was read; ask again when it is stopped";
+  if (reach === undefined) return "no mark vouches for this log: it is a copy, or papyra.mark is gone";
+  return "the mark lags: the machine went down after it was written, and it may have missed the last records";
 }

@@ -2,6 +2,7 @@
 // turns everything that is wrong into findings. Pure: recovery, scan, start-up and opening all ask the same ledger.
 import type { AnomalyKind, SeqRange } from "./anomaly.ts";
 import { type Draft, Findings, type LogAccount, type Reach, type Repair, spanOf } from "./findings.ts";
+import { gapRanges } from "./gaps.ts";
 import { type Hole, Holes } from "./holes.ts";
 import type { Control, Damage, Entry, Gap, Run, Unchecked } from "./lines.ts";
 import { countOf, intersect } from "./ranges.ts";
@@ -105,7 +106,6 @@ export class LogLedger {
     const endLost = this.#holes.missingOf(behind);
     this.#findings.addHoles(missing, (hole) => this.#holeDraft(hole));
     this.#findings.judge(missing, known, reach, this.#present);
-    const guess = reach?.exact === true ? 0 : this.#openLines;
     this.#judgeTail(endLost, reach);
     const missingSeqs = [...missing, ...endLost].map(({ from, to }) => ({ from, to }));
     return {
@@ -118,7 +118,7 @@ export class LogLedger {
         reach?.exact === true ? intersect(missingSeqs, [{ from: known + 1, to: Number.MAX_SAFE_INTEGER }]) : [],
       absentSeqs: this.#holes.absent(behind).map(({ from, to }) => ({ from, to })),
       unchecked: this.#unchecked,
-      nextSeq: Math.max(lastSeq, this.#maxSeq + guess) + 1,
+      nextSeq: Math.max(lastSeq, this.#maxSeq + (reach?.exact === true ? 0 : this.#openLines)) + 1,
       endVouched: reach?.exact === true || (reach !== undefined && reach.seq >= this.#maxSeq),
       findings: this.#findings.all(),
       counts: this.#findings.counts,
@@ -164,8 +164,8 @@ export class LogLedger {
   }
 
   #addGap(gap: Gap): void {
-    const { seq, from, to, reason, durable } = gap.record;
-    if (durable !== undefined && durable > this.#durable) this.#durable = durable;
+    const { seq, reason, durable } = gap.record;
+    this.#durable = Math.max(this.#durable, durable ?? 0);
     if (seq <= this.#maxSeq) {
       this.#addLate(seq, gap.offset, gap.bytes.length);
     } else {
@@ -175,7 +175,7 @@ export class LogLedger {
       if (gap.unterminated) this.#addUnterminated(gap, seq);
     }
     this.#atFileStart = false;
-    this.#holes.account({ from, to }, reason);
+    for (const range of gapRanges(gap.record)) this.#holes.account(range, reason);
   }
 
   /** A whole line without its line break; what follows it, if anything does, was taken for a line of its own. */

@@ -183,14 +183,15 @@ export class LineScanner {
       const end = bytes.indexOf(NEWLINE, start) + 1;
       const ok = (whole || verifies(seed, bytes, start, end - 1)) && end - start <= LINE_BYTES_MAX;
       if (ok && header.read(bytes, start) && !header.gap) {
-        if (count > 0 && header.seq !== lastSeq + 1) yield take(start);
+        const { seq, durable: stated } = header; // before a yield: another scan may read headers meanwhile
+        if (count > 0 && seq !== lastSeq + 1) yield take(start);
         if (count === 0) {
           runStart = start;
-          firstSeq = header.seq;
+          firstSeq = seq;
         }
         count += 1;
-        lastSeq = header.seq;
-        if (header.durable > durable) durable = header.durable;
+        lastSeq = seq;
+        if (stated > durable) durable = stated;
       } else {
         if (count > 0) yield take(start);
         if (ok) yield this.#special(bytes.subarray(start, end), false);

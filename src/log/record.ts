@@ -65,6 +65,8 @@ export interface SnapshotRecord extends RecordBase {
   readonly digest: string;
   /** Version of the state's shape; 1 when it is left out. */
   readonly version?: number;
+  /** How many of the actor's newest snapshots stay when the store is compacted; 2 when it is left out. */
+  readonly keep?: number;
   readonly payload: unknown;
 }
 
@@ -105,6 +107,8 @@ export interface GapRecord extends RecordBase {
   readonly reason: GapReason;
   /** Who removed them: a tool and the id of its run. */
   readonly by: string;
+  /** Seqs from `from` to `to` of which the record does not speak; sorted and disjoint. See log/gaps.ts. */
+  readonly kept?: readonly (readonly [from: number, to: number])[];
   /** In the journal: whose events are among them, as far as the damaged bytes still said so. A hint, not a proof. */
   readonly concerns?: readonly { readonly persistence_id: string; readonly revision: number }[];
 }

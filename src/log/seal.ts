@@ -79,6 +79,21 @@ export class SealChain {
     this.#owing = false;
   }
 
+  /**
+   * A segment of which only the seal was read: with its digests and what it names as the one before. Returns whether it
+   * follows the segment before; if not, nothing has changed, and the segment is to be read.
+   */
+  trustSegment(digests: readonly string[], previous: string | null): boolean {
+    const before = this.#own;
+    const follows = previous === null ? before?.length === 0 : before?.includes(previous);
+    if (before !== undefined && follows !== true) return false;
+    this.startSegment();
+    this.#sealed = true;
+    this.#own = digests;
+    if (previous === null) this.#owing = false;
+    return true;
+  }
+
   /** The digest of this segment's seal, or null while it has none. */
   get digest(): string | null {
     return this.#own?.[0] ?? null;

@@ -13,14 +13,24 @@ export const QUARANTINE_DIR = "quarantine";
 /** What a file name in a store directory stands for. */
 export type FileName =
   | { readonly type: "active"; readonly log: LogName }
-  | { readonly type: "closed"; readonly log: LogName; readonly firstSeq: number; readonly generation: number }
+  | ClosedName
   | { readonly type: "store" | "lock" | "mark" | "quarantine" }
   | { readonly type: "temporary" }
   | { readonly type: "unexpected" };
 
-const CLOSED = /^([a-z_]+)\.(\d{20})(?:\.g([1-9]\d{0,8}))?\.ndjson$/;
+/** The name of a closed segment. */
+export interface ClosedName {
+  readonly type: "closed";
+  readonly log: LogName;
+  readonly firstSeq: number;
+  /** Of a compacted segment: it stands for every seq from `firstSeq` to this one. */
+  readonly lastSeq: number | undefined;
+  readonly generation: number;
+}
+
+const CLOSED = /^([a-z_]+)\.(\d{20})(?:-(\d{20}))?(?:\.g([1-9]\d{0,8}))?\.ndjson$/;
 /** Only of names that are ours: another program's temporary files are not for us to judge. */
-const TEMPORARY = /^(papyra\.(json|mark)|[a-z_]+(\.\d{20})?(\.g\d+)?\.ndjson)\.tmp-[0-9a-f]{8}$/;
+const TEMPORARY = /^(papyra\.(json|mark)|[a-z_]+(\.\d{20}(-\d{20})?)?(\.g\d+)?\.ndjson)\.tmp-[0-9a-f]{8}$/;
 
 /** The file that a log is appended to. */
 export function activeName(log: LogName): string {
@@ -30,7 +40,19 @@ export function activeName(log: LogName): string {
 /** A file that is no longer appended to: the log, its first seq in 20 digits, and a generation after the first. */
 export function closedName(log: LogName, firstSeq: number, generation: number = 0): string {
   const suffix = generation === 0 ? "" : `.g${generation}`;
-  return `${log}.${String(firstSeq).padStart(20, "0")}${suffix}.ndjson`;
+  return `${log}.${digits(firstSeq)}${suffix}.ndjson`;
+}
+
+/**
+ * What compaction made of closed segments: it stands for all seqs from `firstSeq` to `lastSeq`. From the moment when it has
+ * this name, those that it was made of are superseded: one rename publishes any number of them.
+ */
+export function compactedName(log: LogName, firstSeq: number, lastSeq: number, generation: number): string {
+  return `${log}.${digits(firstSeq)}-${digits(lastSeq)}.g${generation}.ndjson`;
+}
+
+function digits(seq: number): string {
+  return String(seq).padStart(20, "0");
 }
 
 export function parseFileName(name: string): FileName {
@@ -43,14 +65,33 @@ export function parseFileName(name: string): FileName {
   if (log !== undefined) return { type: "active", log };
   const match = CLOSED.exec(name);
   const closedLog = LOG_NAMES.find((candidate) => candidate === match?.[1]);
-  const firstSeq = Number(match?.[2]);
-  if (match === null || closedLog === undefined || !Number.isSafeInteger(firstSeq)) return { type: "unexpected" };
-  return { type: "closed", log: closedLog, firstSeq, generation: Number(match[3] ?? 0) };
+  if (match === null || closedLog === undefined) return { type: "unexpected" };
+  const firstSeq = Number(match[2]);
+  const lastSeq = match[3] === undefined ? undefined : Number(match[3]);
+  const generation = Number(match[4] ?? 0);
+  if (!Number.isSafeInteger(firstSeq)) return { type: "unexpected" };
+  const compacted = Number.isSafeInteger(lastSeq) && (lastSeq as number) >= firstSeq && generation > 0;
+  if (lastSeq !== undefined && !compacted) return { type: "unexpected" };
+  return { type: "closed", log: closedLog, firstSeq, lastSeq, generation };
 }
 
-/** The files of one log in the order in which their lines follow each other. */
+/** The files of one log in the order in which their lines follow each other. Those that are superseded do not count. */
 export function orderSegments(names: readonly string[], log: LogName): string[] {
-  const closed: { name: string; firstSeq: number; generation: number }[] = [];
+  return arrange(names, log).ordered;
+}
+
+/** The files that compaction has replaced and not removed yet, each with the name of the one that replaces it. */
+export function supersededSegments(names: readonly string[], log: LogName): ReadonlyMap<string, string> {
+  return arrange(names, log).superseded;
+}
+
+type Named = ClosedName & { readonly name: string };
+
+function arrange(
+  names: readonly string[],
+  log: LogName,
+): { ordered: string[]; superseded: ReadonlyMap<string, string> } {
+  const closed: Named[] = [];
   let active: string | undefined;
   for (const name of names) {
     const parsed = parseFileName(name);
@@ -58,6 +99,20 @@ export function orderSegments(names: readonly string[], log: LogName): string[] 
     if (parsed.type === "closed" && parsed.log === log) closed.push({ name, ...parsed });
   }
   closed.sort((a, b) => a.firstSeq - b.firstSeq || a.generation - b.generation);
-  const ordered = closed.map((segment) => segment.name);
-  return active === undefined ? ordered : [...ordered, active];
+  const superseded = supersededIn(closed);
+  const ordered = closed.map(({ name }) => name).filter((name) => !superseded.has(name));
+  return { ordered: active === undefined ? ordered : [...ordered, active], superseded };
+}
+
+/** By the names alone: a segment that begins within the seqs of a compacted one of a later generation. */
+function supersededIn(closed: readonly Named[]): Map<string, string> {
+  const superseded = new Map<string, string>();
+  const compacted = closed.filter(({ lastSeq }) => lastSeq !== undefined);
+  for (const { name, firstSeq, generation } of compacted.length === 0 ? [] : closed) {
+    const by = compacted.find(
+      (other) => other.generation > generation && other.firstSeq <= firstSeq && firstSeq <= (other.lastSeq as number),
+    );
+    if (by !== undefined) superseded.set(name, by.name);
+  }
+  return superseded;
 }

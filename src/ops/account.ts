@@ -2,8 +2,10 @@
 // seq went that is not present. Changes nothing.
 import type { Backend, StoreView } from "../backends/backend.ts";
 import { checkLog } from "../backends/check.ts";
+import { readSteadily } from "../backends/steady.ts";
 import type { SeqRange } from "../log/anomaly.ts";
-import { intersect } from "../log/ranges.ts";
+import { gapRanges } from "../log/gaps.ts";
+import { intersect, normalise, subtract } from "../log/ranges.ts";
 import type { GapReason, GapRecord, LogName } from "../log/record.ts";
 import { logsToScan } from "./scan.ts";
 
@@ -56,7 +58,10 @@ const ABSENT_MAX = 1000;
 
 /** Rejects with STORE_NOT_FOUND, FORMAT_UNKNOWN, STORAGE_FAILED, or the signal's reason. */
 export async function account(backend: Backend, options: AccountOptions = {}): Promise<AccountReport> {
-  const view = await backend.view();
+  return readSteadily(backend, (view) => accountOf(backend, view, options));
+}
+
+async function accountOf(backend: Backend, view: StoreView, options: AccountOptions): Promise<AccountReport> {
   const names = logsToScan(view, options.log);
   const concerned = view.segments.filter((segment) => names.includes(segment.log));
   const total = concerned.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -119,11 +124,12 @@ function absences(gaps: readonly GapRecord[], absent: readonly SeqRange[], missi
     by: undefined,
     timestamp: undefined,
   }));
-  for (const { from, to, reason, by, timestamp } of gaps) {
-    for (const range of intersect(absent, [{ from, to }])) {
-      const told = found.some((other) => other.from <= range.from && range.to <= other.to);
-      if (!told) found.push({ ...range, reason, by, timestamp });
-    }
+  let told = normalise(missing);
+  for (const gap of gaps) {
+    const { reason, by, timestamp } = gap;
+    const named = subtract(intersect(absent, gapRanges(gap)), told);
+    for (const range of named) found.push({ ...range, reason, by, timestamp });
+    told = normalise([...told, ...named]);
   }
   return found.sort((a, b) => a.from - b.from);
 }

@@ -2,11 +2,14 @@
 // Changes nothing, works beside a living writer, and shows whatever is whole: damage is counted, not fatal.
 import type { Backend, Segment, StoreView } from "../backends/backend.ts";
 import { identityOf } from "../backends/check.ts";
+import { readHead, readSeal } from "../backends/segment-ends.ts";
+import { readSteadily } from "../backends/steady.ts";
 import { PapyraError } from "../errors.ts";
 import { seedOf } from "../log/codec.ts";
-import { HEAD_BYTES, judgeHead } from "../log/identity.ts";
+import { judgeHead } from "../log/identity.ts";
+import { type Retention, RetentionMeter } from "../log/retention.ts";
 import { KIND_OF_LOG, LOG_NAMES, type LogName, type NewRecord } from "../log/record.ts";
-import { linesBackwards, readBytes, type StoredLine } from "./backwards.ts";
+import { linesBackwards, type StoredLine } from "./backwards.ts";
 
 /** The kinds of records that are inspected, besides the gaps between them. */
 export type InspectKind = Exclude<NewRecord["kind"], "gap">;
@@ -25,6 +28,8 @@ export interface InspectOptions {
   readonly type?: string | undefined;
   /** Only records about this actor: an address, its end behind a slash, or either with `*` for any characters. */
   readonly actor?: string | undefined;
+  /** Records that are beyond these bounds are expired and not shown. Default: all are shown. */
+  readonly retention?: Retention | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -48,6 +53,8 @@ export interface InspectReport {
   readonly records: readonly InspectedRecord[];
   /** Whether the reading stopped at the limit: older records may match as well. */
   readonly more: boolean;
+  /** Whether the reading stopped at an expired record: it is there until the store is compacted, and so are older ones. */
+  readonly expired: boolean;
   /** How many lines were read, and how many pieces of damaged bytes stood between them. */
   readonly linesRead: number;
   readonly damaged: number;
@@ -58,7 +65,10 @@ const KEPT_BYTES_MAX = 32 << 20;
 
 /** Rejects with STORE_NOT_FOUND, OPTION_INVALID, FORMAT_UNKNOWN, STORAGE_FAILED, or the signal's reason. */
 export async function inspect(backend: Backend, options: InspectOptions): Promise<InspectReport> {
-  const view = await backend.view();
+  return readSteadily(backend, (view) => inspectView(backend, view, options));
+}
+
+async function inspectView(backend: Backend, view: StoreView, options: InspectOptions): Promise<InspectReport> {
   const segments = segmentsFor(backend, view, options);
   const matches = matcher(options);
   const records: InspectedRecord[] = [];
@@ -67,6 +77,8 @@ export async function inspect(backend: Backend, options: InspectOptions): Promis
   let damaged = 0;
   let checked = true;
   let more = false;
+  let expired = false;
+  const meter = new RetentionMeter(options.retention ?? {}, backend.env.clock.nowMs());
   reading: for (const segment of [...segments].reverse()) {
     const head = await openSegment(backend, view, segment);
     if (head === undefined) {
@@ -74,6 +86,7 @@ export async function inspect(backend: Backend, options: InspectOptions): Promis
       continue;
     }
     if (head.seed === undefined) checked = false;
+    else if (await beginsAfter(backend, segment, head.seed, options.untilMs)) continue;
     const live = view.writer !== undefined && segment.active;
     for await (const line of linesBackwards(backend, segment, head.from, head.seed, live)) {
       options.signal?.throwIfAborted();
@@ -83,6 +96,8 @@ export async function inspect(backend: Backend, options: InspectOptions): Promis
       }
       linesRead += 1;
       if (head.seed !== undefined && isBefore(line, options.sinceMs)) break reading; // time never decreases in such a log
+      expired = line.fields.kind === options.kind && !meter.keeps(timeMsOf(line.fields), line.length + 1);
+      if (expired) break reading;
       if (!matches(line.fields)) continue;
       if (records.length === options.limit || (records.length > 0 && keptBytes + line.length > KEPT_BYTES_MAX)) {
         more = true;
@@ -93,14 +108,16 @@ export async function inspect(backend: Backend, options: InspectOptions): Promis
     }
   }
   records.reverse();
-  const verdict = verdictOf(records.length, options, more, damaged, checked);
   const { kind } = options;
-  return { ok: damaged === 0, verdict, path: backend.location, kind, checked, records, more, linesRead, damaged };
+  const found = { kind, checked, records, more, expired, linesRead, damaged };
+  return { ok: damaged === 0, verdict: verdictOf(found), path: backend.location, ...found };
 }
 
-function verdictOf(count: number, options: InspectOptions, more: boolean, damaged: number, checked: boolean): string {
-  const what = options.kind.replace("_", " ");
-  const said = [`${count} ${what} ${count === 1 ? "record" : "records"}${more ? ", the newest of more" : ""}`];
+function verdictOf(found: Omit<InspectReport, "ok" | "verdict" | "path">): string {
+  const { kind, records, more, expired, checked, damaged } = found;
+  const what = `${kind.replace("_", " ")} ${records.length === 1 ? "record" : "records"}`;
+  const said = [`${records.length} ${what}${more ? ", the newest of more" : ""}`];
+  if (expired) said.push("older ones are expired");
   if (!checked) said.push("without checksums");
   if (damaged > 0) said.push(`${damaged} damaged ${damaged === 1 ? "place" : "places"} passed over`);
   return said.join("; ");
@@ -132,9 +149,10 @@ export async function openSegment(
   view: StoreView,
   segment: Segment,
 ): Promise<{ readonly from: number; readonly seed: number | undefined } | undefined> {
-  const bytes = await readBytes(backend, segment, 0, Math.min(segment.bytes, HEAD_BYTES));
+  const expected = identityOf(view, segment.log);
+  const bytes = await readHead(backend, segment, expected);
   const siblings = LOG_NAMES.map((log) => identityOf(view, log)).filter((identity) => identity !== undefined);
-  const head = judgeHead(bytes, segment.log, identityOf(view, segment.log), siblings);
+  const head = judgeHead(bytes, segment.log, expected, siblings);
   switch (head.type) {
     case "ok":
       return { from: head.line.length, seed: seedOf(head.line) };
@@ -154,6 +172,22 @@ export async function openSegment(
     default:
       return undefined;
   }
+}
+
+function timeMsOf({ timestamp }: Readonly<Record<string, unknown>>): number {
+  return typeof timestamp === "number" ? Math.round(timestamp * 1000) : Number.NaN;
+}
+
+/** Whether all of a segment is later than what is asked for, as its seal says: time never decreases in such a log. */
+async function beginsAfter(
+  backend: Backend,
+  segment: Segment,
+  seed: number,
+  untilMs: number | undefined,
+): Promise<boolean> {
+  if (untilMs === undefined) return false;
+  const seal = await readSeal(backend, segment, seed);
+  return seal !== undefined && seal.first_timestamp * 1000 > untilMs;
 }
 
 function isBefore(line: StoredLine, sinceMs: number | undefined): boolean {

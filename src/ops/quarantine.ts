@@ -17,10 +17,7 @@ export async function keepBytes(
   removals: readonly RemovedBytes[],
   run: { readonly root: string | undefined; readonly recovery: string; readonly round: number },
 ): Promise<string> {
-  const lone = view.segments.some((segment) => segment.log === undefined);
-  const home = lone ? dirname(backend.location) : backend.location;
-  // Not joined as a path: the place of a store may be an address.
-  const directory = run.root === undefined ? `${home}/${QUARANTINE_DIR}/${run.recovery}` : join(run.root, run.recovery);
+  const directory = quarantineOf(backend, view, run.root, run.recovery);
   const bySegment = new Map<string, RemovedBytes[]>();
   for (const removed of removals) bySegment.set(removed.segment, [...(bySegment.get(removed.segment) ?? []), removed]);
   const files = new Map<string, AsyncIterable<Uint8Array>>();
@@ -33,6 +30,14 @@ export async function keepBytes(
   }
   await backend.quarantine(directory, files);
   return directory;
+}
+
+/** The directory of one recovery. */
+export function quarantineOf(backend: Backend, view: StoreView, root: string | undefined, recovery: string): string {
+  const lone = view.segments.some((segment) => segment.log === undefined);
+  const home = lone ? dirname(backend.location) : backend.location;
+  // Not joined as a path: the place of a store may be an address.
+  return root === undefined ? `${home}/${QUARANTINE_DIR}/${recovery}` : join(root, recovery);
 }
 
 async function* bytesOf(

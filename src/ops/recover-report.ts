@@ -13,6 +13,8 @@ export interface RecoverOptions {
   /** Where "quarantine" keeps what it takes out. Default: `quarantine` in the store. */
   readonly quarantineDir?: string | undefined;
   readonly log?: LogName | undefined;
+  /** The id and the time of the run, for one that was planned. Default: new ones. */
+  readonly run?: { readonly id: string; readonly nowMs: number } | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
@@ -26,7 +28,8 @@ export interface RecoverAction {
     | "identity restored"
     | "sealed anew"
     | "file created"
-    | "temporary file removed";
+    | "temporary file removed"
+    | "superseded file removed";
   readonly file: string;
   readonly offset: number;
   readonly bytes: number;
@@ -48,6 +51,8 @@ export interface RecoverReport {
   /** before = after + removed - inserted, in bytes, over the segments that changed. */
   readonly removedBytes: number;
   readonly insertedBytes: number;
+  /** The segments that changed, and their lengths. */
+  readonly segments: readonly { readonly file: string; readonly bytesBefore: number; readonly bytesAfter: number }[];
   /** Where the removed bytes are kept. */
   readonly quarantine: string | undefined;
   /** At most 1,000; `actionCount` counts all. */
@@ -74,6 +79,7 @@ export function unchanged(backend: Backend, mode: RecoverMode, before: ScanRepor
     before,
     removedBytes: 0,
     insertedBytes: 0,
+    segments: [],
     quarantine: undefined,
     actions: [],
     actionCount: 0,

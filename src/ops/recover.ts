@@ -1,15 +1,16 @@
 // Recovery: takes damaged bytes out of a store, keeps every healthy line byte for byte, and leaves a gap record for what
 // is gone. Never runs by itself; a second run finds nothing to do; a crash at any step leaves each segment as it was or
 // as it shall be, and the next run goes on.
-import type { Backend, Claim, Splice, StoreFinding, StoreView } from "../backends/backend.ts";
+import type { Backend, Claim, Segment, Splice, StoreFinding, StoreView } from "../backends/backend.ts";
 import { checkLog } from "../backends/check.ts";
 import { PapyraError } from "../errors.ts";
 import { type Anomaly, isHarmless } from "../log/anomaly.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { type LogPlan, planRepair, type RemovedBytes } from "./plan.ts";
-import { keepBytes } from "./quarantine.ts";
+import { Keeper } from "./keeper.ts";
 import { planSeals } from "./seals.ts";
 import { type RecoverAction, type RecoverOptions, type RecoverReport, unchanged } from "./recover-report.ts";
+import { leftoversIn } from "./superseded.ts";
 import { logsToScan, scan, type ScanReport, scanView } from "./scan.ts";
 
 export {
@@ -46,6 +47,12 @@ export async function recover(backend: Backend, options: RecoverOptions): Promis
   }
 }
 
+/** An id that no other run has. */
+export function newRun({ env }: Backend): { readonly id: string; readonly nowMs: number } {
+  const nowMs = env.clock.nowMs();
+  return { id: `${new Date(nowMs).toISOString().replace(/[-:]|\.\d+/g, "")}-${env.random.hex(3)}`, nowMs };
+}
+
 /** What recovery leaves alone: a file that is none of ours, a whole file that belongs elsewhere or cannot be judged. */
 function mayBeBeyondRepair({ kind, detail }: Anomaly): boolean {
   return (
@@ -77,6 +84,9 @@ class Recovery {
   readonly #claim: Claim;
   readonly #options: RecoverOptions;
   readonly #id: string;
+  readonly #nowMs: number;
+  readonly #keeper: Keeper;
+  readonly #sizes = new Map<string, { before: number; after: number }>();
   readonly #actions: RecoverAction[] = [];
   readonly #gaps: RecoverReport["gaps"][number][] = [];
   readonly #lastSeqs: Partial<Record<LogName, number>> = {};
@@ -85,27 +95,29 @@ class Recovery {
   #actionCount = 0;
   #removedBytes = 0;
   #insertedBytes = 0;
-  #quarantine: string | undefined;
   #round = 0;
 
   constructor(backend: Backend, claim: Claim, options: RecoverOptions) {
     this.#backend = backend;
     this.#claim = claim;
     this.#options = options;
-    const { clock, random } = backend.env;
-    this.#id = `${new Date(clock.nowMs()).toISOString().replace(/[-:]|\.\d+/g, "")}-${random.hex(3)}`;
+    const { id, nowMs } = options.run ?? newRun(backend);
+    this.#id = id;
+    this.#nowMs = nowMs;
+    this.#keeper = new Keeper(backend, claim, { mode: options.mode, root: options.quarantineDir, recovery: id });
   }
 
   async all(): Promise<void> {
     let view = await this.#claim.view();
     // Only what was vouched for stays so: recovery does not know what a copy was too early to see.
     const vouched = LOG_NAMES.filter((log) => view.reach(log)?.exact === true);
+    const reached = new Map(vouched.map((log) => [log, view.reach(log)?.seq]));
     const missing = view.findings.filter((finding) => finding.kind === "missing-segment");
     const concerned = missing.some((finding) => this.#options.log === undefined || finding.log === this.#options.log);
     const damaged = view.findings.find((finding) => finding.kind === "checksum-mismatch");
     const storeFile = damaged !== undefined && this.#options.log === undefined;
     if (view.identity !== undefined && (concerned || storeFile)) {
-      if (storeFile) await this.#keepStoreFile(view, damaged);
+      await this.#keeper.replacing(view, missing, storeFile ? damaged : undefined);
       await this.#claim.create(view.identity);
       for (const { file } of missing)
         this.#act("file created", {
@@ -128,19 +140,26 @@ class Recovery {
       view = await this.#claim.view();
     }
     for (const log of logsToScan(view, this.#options.log)) await this.#log(log, view);
-    for (const file of await this.#claim.tidy()) {
-      this.#act("temporary file removed", {
-        file,
-        offset: 0,
-        bytes: 0,
-        kind: "unexpected-file",
-        seqs: undefined,
-        acknowledged: "none",
-      });
-    }
-    const known = vouched.filter((log) => this.#lastSeqs[log] !== undefined);
+    for (const file of await this.#claim.tidy()) this.#act("temporary file removed", removedFile(file));
+    await this.#removeSuperseded();
+    // What the mark says already needs not be said again: a new mark takes space.
+    const news = (log: LogName): boolean =>
+      this.#lastSeqs[log] !== undefined && this.#lastSeqs[log] !== reached.get(log);
+    const known = vouched.some(news) ? vouched.filter((log) => this.#lastSeqs[log] !== undefined) : [];
     if (known.length === 0) return;
     await this.#claim.vouch(Object.fromEntries(known.map((log) => [log, this.#lastSeqs[log] as number])));
+  }
+
+  /** What an interrupted compaction left behind, as far as it is proved. */
+  async #removeSuperseded(): Promise<void> {
+    const { log } = this.#options;
+    const { proved } = await leftoversIn(
+      this.#backend,
+      await this.#claim.view(),
+      log === undefined ? LOG_NAMES : [log],
+    );
+    await this.#claim.remove(proved);
+    for (const file of proved) this.#act("superseded file removed", removedFile(file));
   }
 
   /** Rounds, until one finds nothing that it can mend: findings are bounded, and a moved line is a duplicate at first. */
@@ -156,7 +175,7 @@ class Recovery {
       const plan = await planRepair(this.#backend, view, checked, {
         quarantine: this.#options.mode === "quarantine",
         by: `recover ${this.#id}`,
-        nowMs: this.#backend.env.clock.nowMs(),
+        nowMs: this.#nowMs,
       });
       if (log !== undefined)
         this.#lastSeqs[log] = Math.max(checked.account.lastSeq, plan.gaps.length > 0 ? plan.lastSeq : 0);
@@ -192,14 +211,24 @@ class Recovery {
   }
 
   async #apply(view: StoreView, plan: Pick<LogPlan, "segments" | "removed">): Promise<void> {
-    if (this.#options.mode === "quarantine" && plan.removed.length > 0) await this.#keep(view, plan.removed);
-    for (const { segment, splices, removedBytes, insertedBytes } of plan.segments) {
+    await this.#keeper.removed(view, plan.removed, this.#round);
+    for (const { segment: name, splices, removedBytes, insertedBytes } of plan.segments) {
       this.#options.signal?.throwIfAborted();
-      await this.#claim.rewrite(segment, splices);
-      this.#rewritten.add(segment);
+      const segment = (await this.#claim.view()).segments.find((one) => one.name === name);
+      // An active file that is missing is made: its identity line is what comes.
+      if (segment === undefined) await this.#keeper.making(view, name);
+      else await this.#keeper.rewriting(segment, splices);
+      this.#measure(segment ?? { name, bytes: 0 }, splices);
+      await this.#claim.rewrite(name, splices);
+      this.#rewritten.add(name);
       this.#removedBytes += removedBytes;
       this.#insertedBytes += insertedBytes;
     }
+  }
+
+  #measure({ name, bytes }: Pick<Segment, "name" | "bytes">, splices: readonly Splice[]): void {
+    const grown = splices.reduce((sum, { remove, insert }) => sum + insert.length - remove, 0);
+    this.#sizes.set(name, { before: this.#sizes.get(name)?.before ?? bytes, after: bytes + grown });
   }
 
   #note(findings: readonly LogPlanFinding[], plan: LogPlan): void {
@@ -222,25 +251,10 @@ class Recovery {
     if (this.#actions.length < ACTIONS_MAX) this.#actions.push({ what, ...action });
   }
 
-  async #keep(view: StoreView, removed: readonly RemovedBytes[]): Promise<void> {
-    this.#quarantine = await keepBytes(this.#backend, view, removed, {
-      root: this.#options.quarantineDir,
-      recovery: this.#id,
-      round: this.#round,
-    });
-  }
-
-  async #keepStoreFile(view: StoreView, { kind, file, detail, bytes }: StoreFinding): Promise<void> {
-    if (this.#options.mode !== "quarantine" || bytes === undefined || bytes === 0) return;
-    const nothing = { log: undefined, seqs: undefined, lostSeqs: undefined, acknowledged: "none" } as const;
-    const finding = { ...nothing, kind, file, detail, offset: 0, length: bytes, repair: { type: "remove" } } as const;
-    await this.#keep(view, [{ segment: file, finding }]);
-  }
-
   report(before: ScanReport, after: ScanReport): RecoverReport {
     const changed = this.#actionCount > 0 || this.#gaps.length > 0;
     const left = after.anomalies.filter((anomaly) => !isHarmless(anomaly)).length;
-    const kept = this.#quarantine === undefined ? "" : `, kept in ${this.#quarantine}`;
+    const kept = this.#keeper.directory === undefined ? "" : `, kept in ${this.#keeper.directory}`;
     const verdict = after.startable
       ? `recovered: ${this.#removedBytes} bytes removed${kept}, ${this.#gaps.length} gap ${this.#gaps.length === 1 ? "record" : "records"} written; now ${after.verdict}`
       : `${left} anomalies remain: ${after.verdict}`;
@@ -249,12 +263,17 @@ class Recovery {
       verdict,
       mode: this.#options.mode,
       id: changed ? this.#id : undefined,
+      segments: [...this.#sizes].map(([file, { before: was, after: is }]) => ({
+        file,
+        bytesBefore: was,
+        bytesAfter: is,
+      })),
       path: this.#backend.location,
       changed,
       before,
       removedBytes: this.#removedBytes,
       insertedBytes: this.#insertedBytes,
-      quarantine: this.#quarantine,
+      quarantine: this.#keeper.directory,
       actions: this.#actions,
       actionCount: this.#actionCount,
       gaps: this.#gaps,
@@ -264,3 +283,7 @@ class Recovery {
 }
 
 type LogPlanFinding = RemovedBytes["finding"];
+
+function removedFile(file: string): Omit<RecoverAction, "what"> {
+  return { file, offset: 0, bytes: 0, kind: "unexpected-file", seqs: undefined, acknowledged: "none" };
+}

@@ -1,15 +1,17 @@
 // Replay: folds the journal of a store into the states of its actors, without a system and without changing anything. With
 // `verify`, folds twice, compares every snapshot on the way, and names the first event after which a state differs.
-import { absencesOf, type Absences } from "../actors/history.ts";
-import { FoldState } from "../actors/fold.ts";
+import { absencesOf, type Absences, type Position } from "../actors/history.ts";
+import { FoldState, readSnapshot } from "../actors/fold.ts";
 import { type AnyPersistentActor, type Definition, definitionOf, typeOfPersistenceId } from "../actors/persistent.ts";
 import type { Backend, StoreView } from "../backends/backend.ts";
 import { checkLog } from "../backends/check.ts";
 import type { Location } from "../backends/locate.ts";
+import { readSteadily } from "../backends/steady.ts";
 import { isPapyraError, PapyraError } from "../errors.ts";
 import type { SeqRange } from "../log/anomaly.ts";
+import { gapRanges } from "../log/gaps.ts";
 import { normalise, subtract } from "../log/ranges.ts";
-import type { GapRecord, JournalRecord, LogName, LogRecord } from "../log/record.ts";
+import type { GapRecord, JournalRecord, LogName, LogRecord, SnapshotRecord } from "../log/record.ts";
 import {
   type Divergence,
   type Expectation,
@@ -39,7 +41,11 @@ export interface ReplayOptions {
 
 /** Rejects with STORE_NOT_FOUND, OPTION_INVALID (a type defined twice), FORMAT_UNKNOWN, STORAGE_FAILED, or the signal's reason. */
 export async function replay(backend: Backend, options: ReplayOptions): Promise<ReplayReport> {
-  const run = new Replay(backend, await backend.view(), options);
+  return readSteadily(backend, (view) => replayView(backend, view, options));
+}
+
+async function replayView(backend: Backend, view: StoreView, options: ReplayOptions): Promise<ReplayReport> {
+  const run = new Replay(backend, view, options);
   await run.prepare();
   const first = await run.fold();
   if (options.verify !== true) return reportOf(backend, first, run.unattributed, undefined);
@@ -54,6 +60,8 @@ class Replay {
   readonly #definitions = new Map<string, Definition>();
   #absences: Absences = { missing: [], lost: [], compacted: [] };
   #expected = new Map<string, Expectation[]>();
+  /** Where the folds begin whose events before were compacted. */
+  readonly #bases = new Map<string, Position & { readonly state: unknown }>();
 
   constructor(backend: Backend, view: StoreView, options: ReplayOptions) {
     this.#backend = backend;
@@ -81,17 +89,47 @@ class Replay {
       signal,
       onEntry: (entry) => void (entry.type === "gap" && gaps.push(entry.record)),
     });
-    this.#absences = absencesOf(normalise([...checked.account.missingSeqs, ...gaps]), gaps);
+    this.#absences = absencesOf(normalise([...checked.account.missingSeqs, ...gaps.flatMap(gapRanges)]), gaps);
     const told = gaps.filter((gap) => gap.reason === "compacted" || (gap.concerns ?? []).length > 0);
-    this.unattributed = subtract(normalise([...this.#absences.missing, ...this.#absences.lost]), normalise(told));
-    if (this.#options.verify !== true) return;
+    const unknown = normalise([...this.#absences.missing, ...this.#absences.lost]);
+    this.unattributed = subtract(unknown, normalise(told.flatMap(gapRanges)));
+    const firsts = this.#absences.compacted.length > 0 ? await this.#firstRevisions() : undefined;
+    if (this.#options.verify !== true && firsts === undefined) return;
     await this.#pass("snapshots", (record) => {
       if (record.kind !== "snapshot") return;
-      const definition = this.#definitions.get(typeOfPersistenceId(record.persistence_id) ?? "");
-      if (definition === undefined || (record.version ?? 1) !== definition.stateVersion) return;
-      const list = this.#expected.get(record.persistence_id) ?? [];
-      this.#expected.set(record.persistence_id, [...list, { revision: record.revision, digest: record.digest }]);
+      const id = record.persistence_id;
+      const definition = this.#definitions.get(typeOfPersistenceId(id) ?? "");
+      if (definition === undefined) return;
+      const first = firsts?.get(id);
+      if (first !== undefined && !this.#bases.has(id)) this.#addBase(definition, record, first);
+      if (this.#options.verify !== true || (record.version ?? 1) !== definition.stateVersion) return;
+      const list = this.#expected.get(id) ?? [];
+      this.#expected.set(id, [...list, { revision: record.revision, digest: record.digest }]);
     });
+  }
+
+  /** Of the actors whose history does not begin with revision 1 any more: the first revision that is there. */
+  async #firstRevisions(): Promise<Map<string, number>> {
+    const firsts = new Map<string, number>();
+    await this.#pass("journal", (record) => {
+      if (record.kind === "journal" && !firsts.has(record.persistence_id))
+        firsts.set(record.persistence_id, record.revision);
+    });
+    for (const [id, revision] of firsts) if (revision === 1) firsts.delete(id);
+    return firsts;
+  }
+
+  /** The oldest snapshot that reaches what is there is where the fold begins: everything behind it is folded and compared. */
+  #addBase(definition: Definition, record: SnapshotRecord, firstRevision: number): void {
+    const { persistence_id: id, revision, journal_seq: seq } = record;
+    if (revision < firstRevision - 1 || this.#isBehind(seq, record.timestamp)) return;
+    const verdict = readSnapshot(definition, record);
+    if (verdict.usable) this.#bases.set(id, { state: verdict.state, revision, seq });
+  }
+
+  #newFold(definition: Definition, id: string): FoldState {
+    const base = this.#bases.get(id);
+    return new FoldState(definition, id, { absences: this.#absences, ...(base === undefined ? {} : { base }) }, base);
   }
 
   /** One pass over the journal; each actor has a fold of its own, and a failing one stops alone. */
@@ -153,8 +191,10 @@ class Replay {
       undefinedTypes[type] = (undefinedTypes[type] ?? 0) + 1;
       return undefined;
     }
-    const fold = new FoldState(definition, id, { absences: this.#absences });
-    const expected = [...(this.#expected.get(id) ?? [])].sort((a, b) => a.revision - b.revision);
+    const fold = this.#newFold(definition, id);
+    const base = this.#bases.get(id)?.revision ?? 0; // what it begins with is not compared with itself
+    const behind = (this.#expected.get(id) ?? []).filter(({ revision }) => revision > base);
+    const expected = behind.sort((a, b) => a.revision - b.revision);
     const running: Running = { fold, definition, expected, equalUpTo: 0, sinceEqual: undefined, failed: false };
     actors.set(id, running);
     return running;
@@ -209,7 +249,7 @@ class Replay {
       if (record.kind !== "journal" || !suspects.has(record.persistence_id) || found.has(record.persistence_id)) return;
       const id = record.persistence_id;
       const definition = this.#definitions.get(typeOfPersistenceId(id) ?? "") as Definition;
-      const make = (): FoldState => new FoldState(definition, id, { absences: this.#absences });
+      const make = (): FoldState => this.#newFold(definition, id);
       const pair = pairs.get(id) ?? [make(), make()];
       pairs.set(id, pair);
       const before = pair[0].revision;

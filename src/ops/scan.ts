@@ -2,7 +2,8 @@
 // Changes nothing: no byte, no time, no lock left behind. Memory does not grow with the logs.
 import type { Backend, StoreFinding, StoreView } from "../backends/backend.ts";
 import { type CheckedLog, checkLog } from "../backends/check.ts";
-import { type Anomaly, type AnomalyKind, isHarmless } from "../log/anomaly.ts";
+import { readSteadily } from "../backends/steady.ts";
+import { type Anomaly, type AnomalyKind, isHarmless, whyUnknown } from "../log/anomaly.ts";
 import type { LogAccount } from "../log/ledger.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { verdictOf } from "./verdict.ts";
@@ -12,6 +13,8 @@ export interface ScanOptions {
   readonly log?: LogName | undefined;
   /** How many anomalies are listed in full; all are counted. From 1. Default 1,000. */
   readonly anomaliesMax?: number;
+  /** Takes the word of the seals of closed segments instead of reading these. Default false. */
+  readonly trustSeals?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called now and then with the bytes read so far and in all. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
@@ -58,7 +61,7 @@ export interface ScanReport {
 
 /** Rejects with STORE_NOT_FOUND, FORMAT_UNKNOWN, STORAGE_FAILED (an I/O error is never taken for damage), or the signal's reason. */
 export async function scan(backend: Backend, options: ScanOptions = {}): Promise<ScanReport> {
-  return scanView(backend, await backend.view(), options);
+  return readSteadily(backend, (view) => scanView(backend, view, options));
 }
 
 /** The same over a view that the caller has already; recovery scans under its own claim. */
@@ -83,6 +86,7 @@ export async function scanView(backend: Backend, view: StoreView, options: ScanO
         live: view.writer !== undefined,
         findingsMax: anomaliesMax,
         hashSealed: true,
+        trustSeals: options.trustSeals === true,
         signal: options.signal,
         onProgress,
       }),
@@ -124,7 +128,10 @@ function report(
     for (const [kind, count] of Object.entries(account.counts)) {
       counts[kind as AnomalyKind] = (counts[kind as AnomalyKind] ?? 0) + count;
     }
-    for (const finding of account.findings) add(withoutRepair(finding));
+    for (const finding of account.findings) {
+      const reach = name === undefined ? undefined : view.reach(name);
+      add(withoutRepair(finding, () => whyUnknown(reach, view.writer !== undefined)));
+    }
   }
   const anomalyCount = Object.values(counts).reduce((sum, count) => sum + count, 0);
   const logs = checked.map(logReport);
@@ -147,6 +154,7 @@ function storeAnomaly(view: StoreView, finding: StoreFinding): Anomaly {
   const missing = finding.kind === "missing-segment" && finding.log !== undefined;
   const reach = missing && finding.log !== undefined ? view.reach(finding.log) : undefined;
   const lost = reach !== undefined && reach.seq > 0 ? { from: 1, to: reach.seq } : undefined;
+  const unknown = lost === undefined && missing && reach?.exact !== true;
   return {
     kind: finding.kind,
     log: finding.log,
@@ -154,15 +162,17 @@ function storeAnomaly(view: StoreView, finding: StoreFinding): Anomaly {
     offset: 0,
     length: finding.bytes ?? 0,
     seqs: lost,
-    acknowledged: lost !== undefined ? "lost" : missing && reach?.exact !== true ? "unknown" : "none",
+    acknowledged: lost !== undefined ? "lost" : unknown ? "unknown" : "none",
+    why: unknown ? whyUnknown(reach, view.writer !== undefined) : undefined,
     lostSeqs: lost,
     detail: finding.detail,
   };
 }
 
-function withoutRepair(finding: LogAccount["findings"][number]): Anomaly {
+function withoutRepair(finding: LogAccount["findings"][number], whyOf: () => string): Anomaly {
   const { kind, log, file, offset, length, seqs, acknowledged, lostSeqs, detail } = finding;
-  return { kind, log, file, offset, length, seqs, acknowledged, lostSeqs, detail };
+  const why = acknowledged === "unknown" ? whyOf() : undefined;
+  return { kind, log, file, offset, length, seqs, acknowledged, why, lostSeqs, detail };
 }
 
 function logReport(checked: CheckedLog): LogReport {

@@ -18,7 +18,7 @@ export interface SealPlan {
 }
 
 /** A seal as it stands in a segment. */
-interface StoredSeal {
+export interface StoredSeal {
   readonly offset: number;
   readonly length: number;
   readonly seal: Partial<Seal>;
@@ -139,8 +139,8 @@ async function allSeals(backend: Backend, segment: Segment, identityLine: Buffer
   return found;
 }
 
-/** The seal in the last line of a segment. */
-async function lastSeal(backend: Backend, segment: Segment, seed: number): Promise<StoredSeal | undefined> {
+/** The seal in the last line of a segment, or undefined when it is none. */
+export async function lastSeal(backend: Backend, segment: Segment, seed: number): Promise<StoredSeal | undefined> {
   const from = Math.max(0, segment.bytes - SEAL_BYTES_MAX);
   const bytes = await readBytes(backend, segment, from, segment.bytes);
   if (bytes.at(-1) !== 0x0a) return undefined;

@@ -17,6 +17,11 @@ export interface StartupOptions {
   readonly mode?: StartupMode;
   /** Where "recover" keeps what it takes out; without it, damaged bytes are removed. */
   readonly quarantineDir?: string | undefined;
+  /**
+   * Takes the word of the seals of closed segments: the check then takes no longer as history grows, and does not see what
+   * befell a segment after it was sealed. Who reads such a line later finds out. Default false: everything is read.
+   */
+  readonly trustSeals?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
@@ -31,16 +36,19 @@ export interface StartupReport {
   readonly recovery: RecoverReport | undefined;
 }
 
+const UNREAD = "sealed segments were taken at their word";
+
 /**
  * Rejects with STORE_NOT_FOUND when there is no store; whoever may make a new one treats that as safe.
  */
 export async function startupCheck(backend: Backend, options: StartupOptions = {}): Promise<StartupReport> {
   const mode = options.mode ?? "fail_on_anomaly";
-  const { signal, onProgress } = options;
+  const { trustSeals, signal, onProgress } = options;
   if (mode === "ignore") {
     return { ok: true, mode, verdict: "not checked", scan: undefined, recovery: undefined };
   }
-  const found = await scan(backend, { signal, onProgress });
+  const scanned = await scan(backend, { trustSeals, signal, onProgress });
+  const found = trustSeals === true ? { ...scanned, verdict: `${scanned.verdict}; ${UNREAD}` } : scanned;
   const unwritable = whyUnwritable(found);
   if (unwritable !== undefined && mode !== "scan_only") {
     return { ok: false, mode, verdict: `refused: ${unwritable}; ${found.verdict}`, scan: found, recovery: undefined };

@@ -2,6 +2,7 @@
 // history. Counting the records by type is asked for, since it reads everything.
 import type { Backend, Segment, StoreView } from "../backends/backend.ts";
 import { checkLog } from "../backends/check.ts";
+import { readSteadily } from "../backends/steady.ts";
 import { parseObject } from "../log/codec.ts";
 import { linesOf } from "../log/lines.ts";
 import type { LogName } from "../log/record.ts";
@@ -60,7 +61,10 @@ const FIRST_BYTES_MAX = 1 << 20;
 
 /** Rejects with STORE_NOT_FOUND, FORMAT_UNKNOWN, STORAGE_FAILED, or the signal's reason. */
 export async function summary(backend: Backend, options: SummaryOptions): Promise<SummaryReport> {
-  const view = await backend.view();
+  return readSteadily(backend, (view) => summaryOf(backend, view, options));
+}
+
+async function summaryOf(backend: Backend, view: StoreView, options: SummaryOptions): Promise<SummaryReport> {
   const names = logsToScan(view, options.log);
   const total = view.segments
     .filter((segment) => names.includes(segment.log))

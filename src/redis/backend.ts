@@ -2,8 +2,9 @@
 // writer's.
 import { join } from "node:path";
 import type { Backend } from "../backends/backend.ts";
-import { replaceDurably, syncAncestors } from "../env/durable.ts";
+import { readRange, replaceDurably, syncAncestors } from "../env/durable.ts";
 import type { Env } from "../env/env.ts";
+import { PapyraError } from "../errors.ts";
 import { RedisClaim } from "./claim.ts";
 import { connectClient } from "./client.ts";
 import { Connection } from "./connection.ts";
@@ -11,9 +12,9 @@ import { keysOf } from "./keys.ts";
 import { Lease } from "./lease.ts";
 import { viewOf } from "./look.ts";
 import { type RedisStoreOptions, resolveRedisOptions } from "./options.ts";
-import { keepInStream } from "./quarantine-stream.ts";
+import { keepInStream, readFromStream } from "./quarantine-stream.ts";
 import { SegmentReader } from "./segment-reader.ts";
-import { askServer, assertSafe, durabilityOf, examined, type ServerFacts } from "./server-facts.ts";
+import { askServer, assertSafe, durabilityOf, examined, freeMemory, type ServerFacts } from "./server-facts.ts";
 import { Witness } from "./witness.ts";
 
 export function redisBackend(input: RedisStoreOptions, env: Env): Backend {
@@ -48,13 +49,26 @@ export function redisBackend(input: RedisStoreOptions, env: Env): Backend {
       }
       await syncAncestors(env.fs, directory);
     },
+    async *readKept(directory, file) {
+      if (directory.startsWith(location)) {
+        yield* readFromStream(connection, keys.quarantine, directory.slice(location.length + 1), file);
+        return;
+      }
+      const path = join(directory, file);
+      const stat = await env.fs.stat(path);
+      if (stat === undefined) throw new PapyraError("STORE_NOT_FOUND", `nothing is kept at ${path}`);
+      yield* readRange(env.fs, path, 0, stat.bytes);
+    },
+    freeBytes: () => freeMemory(connection),
     async examine() {
       return examined((facts = await askServer(connection)), options);
     },
     async claim(purpose) {
       assertSafe((facts = await askServer(connection)), options, location);
       const lease = await Lease.take(env, connection, keys, { location, purpose, leaseMs: timing.leaseMs });
-      const claim = new RedisClaim(env, connection, { keys, location, lease, witness, changed: () => reader.forget() });
+      const { compactUnread } = options;
+      const place = { keys, location, lease, witness, compactUnread, changed: () => reader.forget() };
+      const claim = new RedisClaim(env, connection, place);
       try {
         await claim.begin();
       } catch (error) {

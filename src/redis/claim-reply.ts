@@ -17,6 +17,14 @@ export function settled(reply: readonly Reply[], location: string): readonly Rep
         hint: "nothing of this writer is stored any more; stop it, or the other one",
         details: { location },
       });
+    case "NEEDED": {
+      const [key, group, state, id] = rest.map(String);
+      const what = `the consumer group ${String(group)} of ${String(key)} ${String(state)} ${String(id)}`;
+      throw new PapyraError("GROUP_BEHIND", `${what}, and compaction would take out what it still needs`, {
+        hint: `let it read and acknowledge, or destroy it: XGROUP DESTROY ${String(key)} ${String(group)}; or set compactUnread`,
+        details: { key, group, id },
+      });
+    }
     default: {
       const [key, last, expected] = rest.map(String);
       const gone = last === NOTHING;

@@ -6,16 +6,18 @@ import type { Env } from "../env/env.ts";
 import { ensureError, PapyraError } from "../errors.ts";
 import { encodeIdentity } from "../log/codec.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
-import { activeName, closedName } from "../log/segments.ts";
+import { activeName, closedName, supersededSegments } from "../log/segments.ts";
 import type { Argument, Connection, Reply } from "./connection.ts";
 import type { Keys } from "./keys.ts";
-import { after, endOf, fresh, type StreamWrite } from "./ends.ts";
+import { after, endOf, endWithout, fresh, type StreamWrite } from "./ends.ts";
 import { encodeEnd, encodeLayout, type LogEnd, parseId, type SegmentLayout } from "./layout.ts";
 import type { Lease } from "./lease.ts";
 import { settled } from "./claim-reply.ts";
 import { look, type LogLook, viewOf } from "./look.ts";
+import { Replace } from "./replace.ts";
 import { Rewrite } from "./rewrite.ts";
-import { DISCARD, WRITE } from "./scripts.ts";
+import { DISCARD, FORGET, WRITE } from "./scripts.ts";
+import { Staging } from "./staging.ts";
 import type { Witness } from "./witness.ts";
 
 /** One log as its writer knows it. */
@@ -33,6 +35,9 @@ export class RedisClaim implements Claim {
   readonly #logs = new Map<LogName, OpenLog>();
   readonly #changed: () => void;
   readonly #witness: Witness | undefined;
+  readonly #compactUnread: boolean;
+  /** Layouts change one after the other: the writer begins segments while compaction replaces some. */
+  #turn: Promise<unknown> = Promise.resolve();
   #store: string | undefined;
   #failure: Error | undefined;
   #released = false;
@@ -46,6 +51,7 @@ export class RedisClaim implements Claim {
       readonly location: string;
       readonly lease: Lease;
       readonly witness: Witness | undefined;
+      readonly compactUnread: boolean;
       readonly changed: () => void;
     },
   ) {
@@ -56,6 +62,7 @@ export class RedisClaim implements Claim {
     this.#lease = place.lease;
     this.#changed = place.changed;
     this.#witness = place.witness;
+    this.#compactUnread = place.compactUnread;
   }
 
   /** Compares with what the witness knows; from now on it is told now and then. */
@@ -101,7 +108,7 @@ export class RedisClaim implements Claim {
 
   async resume(log: LogName, bytes: number, lastSeq: number): Promise<void> {
     this.#assertUsable();
-    const seen = (await look(this.#connection, this.#keys)).logs[log];
+    const seen = await this.#look(log);
     const segments = seen.segments.map((segment) => ({ ...segment, runs: [...segment.runs] }));
     const active = segments.at(-1);
     if (active?.bytes !== bytes) {
@@ -117,10 +124,14 @@ export class RedisClaim implements Claim {
     this.#changed();
   }
 
-  async startSegment(log: LogName, identityLine: Uint8Array, closedSeq: number, lastSeq: number): Promise<void> {
+  startSegment(log: LogName, identityLine: Uint8Array, closedSeq: number, lastSeq: number): Promise<void> {
     this.#assertUsable();
-    const seen = (await look(this.#connection, this.#keys)).logs[log];
-    const names = new Set(seen.segments.map(({ name }) => name));
+    return this.#inTurn(() => this.#startSegment(log, identityLine, closedSeq, lastSeq));
+  }
+
+  async #startSegment(log: LogName, identityLine: Uint8Array, closedSeq: number, lastSeq: number): Promise<void> {
+    const seen = await this.#look(log);
+    const names = new Set([...seen.superseded, ...seen.segments].map(({ name }) => name));
     let generation = 0;
     while (names.has(closedName(log, closedSeq, generation))) generation += 1;
     const closed = seen.segments.map((segment) => ({
@@ -181,10 +192,9 @@ export class RedisClaim implements Claim {
   async rewrite(segment: string, splices: readonly Splice[]): Promise<void> {
     this.#assertUsable();
     const seen = await look(this.#connection, this.#keys);
-    const log = LOG_NAMES.find((name) => segment.startsWith(`${name}.`));
-    if (log === undefined) throw new PapyraError("STORE_NOT_FOUND", `there is no segment ${segment}`);
+    const log = logOf(segment);
     if (seen.logs[log].segments.some(({ name }) => name === segment)) {
-      await new Rewrite(this.#connection, this.#keys, this.#lease.token, log, seen.logs[log]).run(segment, splices);
+      await new Rewrite(this.#connection, this.#keys, this.#staging(log), log, seen.logs[log]).run(segment, splices);
     } else {
       await this.#makeSegment(log, segment, seen.logs[log], Buffer.concat(splices.map(({ insert }) => insert)));
     }
@@ -200,6 +210,76 @@ export class RedisClaim implements Claim {
     await this.#write([write], [log, encodeLayout(segments)]);
   }
 
+  /** The old stream stays beside the new one until what was replaced is removed. */
+  async publish(segment: string, content: AsyncIterable<Uint8Array>): Promise<void> {
+    this.#assertUsable();
+    const log = logOf(segment);
+    const seen = await this.#look(log);
+    if (seen.superseded.length > 0) {
+      const hint = "compaction removes it first; run: papyra persistence scan";
+      throw new PapyraError("STORAGE_FAILED", `${log} still has segments that were replaced earlier`, { hint });
+    }
+    const names = [...seen.segments.map(({ name }) => name), segment];
+    const replaced = supersededSegments(names, log);
+    const gone = seen.segments.filter(({ name }) => replaced.get(name) === segment);
+    await this.#replace(log, seen, gone, { name: segment, content });
+  }
+
+  async remove(segments: readonly string[]): Promise<void> {
+    this.#assertUsable();
+    for (const log of new Set(segments.map(logOf))) {
+      const seen = await this.#look(log);
+      const rest = seen.superseded.filter(({ name }) => !segments.includes(name));
+      if (rest.length < seen.superseded.length) {
+        const keys = [this.#keys.meta, this.#keys.writer, this.#keys.superseded(log)];
+        const args = [this.#lease.token, log, rest.length === 0 ? "" : encodeLayout(rest)];
+        this.#settled(await this.#connection.script(FORGET, keys, args));
+      }
+      for (const segment of seen.segments.filter(({ name }) => segments.includes(name))) {
+        const now = await this.#look(log);
+        const gone = now.segments.filter(({ name }) => name === segment.name);
+        await this.#replace(log, now, gone, undefined);
+      }
+    }
+    this.#changed();
+  }
+
+  /** What goes and what comes is staged while the writer goes on; only the last step keeps it from beginning a segment. */
+  async #replace(
+    log: LogName,
+    seen: LogLook,
+    gone: readonly SegmentLayout[],
+    made: { readonly name: string; readonly content: AsyncIterable<Uint8Array> } | undefined,
+  ): Promise<void> {
+    const staging = this.#staging(log);
+    const replace = new Replace(this.#connection, this.#keys, staging, { log, seen, gone });
+    try {
+      const layout = await replace.build(made);
+      await this.#inTurn(async () => {
+        const now = await this.#look(log);
+        const names = new Set(gone.map(({ name }) => name));
+        const at = now.segments.findIndex(({ name }) => names.has(name));
+        const rest = now.segments.filter(({ name }) => !names.has(name));
+        if (layout !== undefined) rest.splice(at, 0, layout);
+        const active = now.segments.at(-1) as SegmentLayout;
+        // Without the active segment nobody is writing: recovery made it, and takes it back.
+        const alone = now.end === undefined || names.has(active.name);
+        await staging.publish({
+          layout: rest,
+          noted: now.noted,
+          ...(alone ? { end: { end: endWithout(now, rest.at(-1), staging.length), was: now.last } } : {}),
+          ...(layout === undefined ? {} : { superseded: gone }),
+          mustBeRead: layout === undefined || this.#compactUnread ? undefined : replace.newest,
+        });
+      });
+    } catch (error) {
+      await staging.discard().catch(() => undefined); // else the next run does
+      throw error;
+    } finally {
+      this.#changed();
+    }
+  }
+
   async vouch(lastSeqs: Readonly<Partial<Record<LogName, number>>>): Promise<void> {
     this.#assertUsable();
     const { logs } = await look(this.#connection, this.#keys);
@@ -207,6 +287,9 @@ export class RedisClaim implements Claim {
     for (const log of LOG_NAMES) {
       const seq = lastSeqs[log];
       const active = logs[log].segments.at(-1);
+      const { end: noted } = logs[log];
+      if (seq !== undefined && active === undefined && noted !== undefined)
+        fields.push(`${log}:end`, encodeEnd({ ...noted, seq }));
       if (seq === undefined || active === undefined) continue;
       const end = endOf(logs[log], active, seq);
       fields.push(log, encodeLayout(logs[log].segments), `${log}:end`, encodeEnd(end));
@@ -236,6 +319,20 @@ export class RedisClaim implements Claim {
     } finally {
       await this.#lease.release();
     }
+  }
+
+  async #look(log: LogName): Promise<LogLook> {
+    return (await look(this.#connection, this.#keys)).logs[log];
+  }
+
+  #staging(log: LogName): Staging {
+    return new Staging(this.#connection, this.#keys, this.#lease.token, log);
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => undefined);
+    return done;
   }
 
   /** Segments are numbered by the time at which they began, so that ids tell times as far as they can. */
@@ -279,4 +376,10 @@ export class RedisClaim implements Claim {
       hint: "mend the cause, then open the store again; run papyra persistence scan to see what is there",
     });
   }
+}
+
+function logOf(segment: string): LogName {
+  const log = LOG_NAMES.find((name) => segment.startsWith(`${name}.`));
+  if (log === undefined) throw new PapyraError("STORE_NOT_FOUND", `there is no segment ${segment}`);
+  return log;
 }

@@ -38,3 +38,10 @@ export function endOf(seen: LogLook, active: SegmentLayout, seq: number): LogEnd
   if (run === undefined || next.off !== dense) place({ ...active, runs: active.runs }, { id: next, bytes: 0 });
   return { seq, last, bytes: active.bytes, length, next: idText(next) };
 }
+
+/** The end of a log whose active segment was taken away: whatever comes next comes behind everything that ever was. */
+export function endWithout(seen: LogLook, newest: SegmentLayout | undefined, length: number): LogEnd {
+  const { ms, off } = parseId(seen.last);
+  const next = idText({ ms, off: off + 1 });
+  return { seq: seen.end?.seq ?? 0, last: seen.last, bytes: newest?.bytes ?? 0, length, next };
+}

@@ -11,6 +11,8 @@ export interface Keys {
   stream(log: LogName): string;
   /** A stream in the making, which takes the place of the other in one step. */
   staging(log: LogName): string;
+  /** The stream as it was before compaction replaced segments of it, until these are removed. */
+  superseded(log: LogName): string;
 }
 
 export function keysOf(base: string): Keys {
@@ -20,5 +22,6 @@ export function keysOf(base: string): Keys {
     quarantine: `${base}:quarantine`,
     stream: (log) => `${base}:${log}`,
     staging: (log) => `${base}:${log}:rewrite`,
+    superseded: (log) => `${base}:${log}:superseded`,
   };
 }

@@ -4,7 +4,7 @@
 // somebody deleted an entry), the segment has more than one run.
 import { PapyraError } from "../errors.ts";
 import type { LogName } from "../log/record.ts";
-import { activeName, closedName } from "../log/segments.ts";
+import { activeName, closedName, parseFileName } from "../log/segments.ts";
 
 /** The id of an entry, as numbers. */
 export interface EntryId {
@@ -22,6 +22,13 @@ export interface SegmentLayout {
   readonly name: string;
   bytes: number;
   readonly runs: Run[];
+}
+
+/** What stays the same when the segment gets another name. What compaction made has the number of the first that it was made of. */
+export function segmentId({ number, name }: SegmentLayout): string {
+  const parsed = parseFileName(name);
+  const compacted = parsed.type === "closed" && parsed.lastSeq !== undefined;
+  return compacted ? `${number}.g${parsed.generation}` : String(number);
 }
 
 /** An entry as far as its place is concerned. */
@@ -149,7 +156,11 @@ export class LayoutBuilder {
 
   constructor(log: LogName, known: readonly SegmentLayout[] | undefined) {
     this.#log = log;
-    this.#known = known && new Map(known.map((segment) => [segment.number, segment]));
+    // A compacted segment has entries of all those that it was made of.
+    const numbers = (known ?? []).flatMap((segment) =>
+      [segment.number, ...segment.runs.map(({ ms }) => ms)].map((ms) => [ms, segment] as const),
+    );
+    this.#known = known && new Map(numbers);
   }
 
   add(entry: Placed, line: Buffer): void {
@@ -157,7 +168,8 @@ export class LayoutBuilder {
     const known = this.#known?.get(ms);
     const [first] = this.#known?.values() ?? [];
     let current = this.#segments.at(-1);
-    if (current === undefined || (current.number !== ms && (known !== undefined || this.#known === undefined))) {
+    const own = known?.number ?? ms;
+    if (current === undefined || (current.number !== own && (known !== undefined || this.#known === undefined))) {
       const { number, name } = known ?? first ?? { number: ms, name: "" };
       if (current?.number !== number) {
         this.#segments.push((current = { number, name, bytes: 0, runs: [] }));
@@ -165,7 +177,7 @@ export class LayoutBuilder {
       }
     }
     place(current as SegmentLayout, entry);
-    this.#firstSeqs[this.#segments.length - 1] ??= seqOf(line);
+    this.#firstSeqs[this.#segments.length - 1] ??= seqIn(line);
   }
 
   /** Segments whose names nobody knows any more are named after their first records; the last is the active one. */
@@ -184,7 +196,8 @@ export class LayoutBuilder {
   }
 }
 
-function seqOf(line: Buffer): number | undefined {
+/** The seq that a line says it has. */
+export function seqIn(line: Buffer): number | undefined {
   const match = /^\{"seq":(\d{1,15}),/.exec(line.toString("latin1", 0, 32));
   return match === null ? undefined : Number(match[1]);
 }

@@ -1,11 +1,12 @@
 // A look at a store: one instant of everything beside the lines, and what a view says of it. Where the streams are as the
 // writer left them, nothing is read; where anything else touched one, it is walked, and its layout is that of what is there.
 import type { ClaimOwner, Segment, StoreFinding, StoreIdentity, StoreView } from "../backends/backend.ts";
+import { leftovers } from "../backends/leftovers.ts";
 import { decodeStoreFile, identityFromHeads } from "../backends/store-file.ts";
 import { PapyraError } from "../errors.ts";
 import { parseObject } from "../log/codec.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
-import { activeName, parseFileName, STORE_FILE } from "../log/segments.ts";
+import { activeName, orderSegments, parseFileName, STORE_FILE, supersededSegments } from "../log/segments.ts";
 import type { Connection, Reply } from "./connection.ts";
 import { type Entry, readPages } from "./entries.ts";
 import type { Keys } from "./keys.ts";
@@ -17,6 +18,7 @@ import {
   type LogEnd,
   offsetOf,
   parseId,
+  segmentId,
   type SegmentLayout,
 } from "./layout.ts";
 import { LOOK } from "./scripts.ts";
@@ -24,6 +26,10 @@ import { LOOK } from "./scripts.ts";
 /** One log, as it was at that instant. */
 export interface LogLook {
   readonly segments: readonly SegmentLayout[];
+  /** Those that compaction has replaced; they are in the stream as it was. */
+  readonly superseded: readonly SegmentLayout[];
+  /** The layout as it stands in the hash. */
+  readonly noted: string;
   /** What the writer noted, if that was not lost. */
   readonly end: LogEnd | undefined;
   /** The last id that the stream ever had; 0-0 when there is none. */
@@ -47,10 +53,12 @@ export async function look(connection: Connection, keys: Keys): Promise<Look> {
   const logs = {} as Record<LogName, LogLook>;
   for (const [i, log] of LOG_NAMES.entries()) {
     const state = streamState(streams[i] as Reply[]);
-    const known = decodeLayout(meta.get(log)?.toString());
+    const noted = meta.get(log)?.toString() ?? "";
+    const known = decodeLayout(noted);
     const end = decodeEnd(meta.get(`${log}:end`)?.toString());
     const segments = asNoted(known, end, state) ?? (await walk(connection, keys.stream(log), log, known, state.last));
-    logs[log] = { segments, end, last: state.last, length: state.length, staging: state.staging };
+    const superseded = decodeLayout(meta.get(`${log}:superseded`)?.toString()) ?? [];
+    logs[log] = { segments, superseded, noted, end, last: state.last, length: state.length, staging: state.staging };
   }
   return {
     identityBytes: meta.get("identity"),
@@ -120,7 +128,10 @@ export async function viewOf(
   place: { readonly location: string; readonly claimed: boolean },
 ): Promise<StoreView> {
   const findings: StoreFinding[] = [];
-  const segments = LOG_NAMES.flatMap((log) => seen.logs[log].segments.map((segment) => segmentOf(log, segment)));
+  const writer = place.claimed ? undefined : ownerOf(seen.lease);
+  const arranged = LOG_NAMES.map((log) => arrange(log, seen.logs[log]));
+  const segments = arranged.flatMap((one) => one.segments);
+  const superseded = arranged.flatMap((one) => one.superseded);
   const recorded = recordedIdentity(seen, place.location, findings);
   if (segments.length === 0 && seen.identityBytes === undefined) {
     throw new PapyraError("STORE_NOT_FOUND", `there is no store at ${place.location}`, {
@@ -129,19 +140,21 @@ export async function viewOf(
     });
   }
   for (const log of LOG_NAMES) {
-    if (seen.logs[log].staging) {
-      const detail = "the temporary stream of an interrupted recovery; recovery removes it";
+    if (seen.logs[log].staging && writer === undefined) {
+      const detail = "the temporary stream of an interrupted run; recovery removes it";
       findings.push({ kind: "unexpected-file", file: keys.staging(log), detail });
     }
     if (seen.identityBytes !== undefined && seen.logs[log].segments.length === 0) {
       findings.push({ kind: "missing-segment", file: activeName(log), log, detail: `the log ${log} has no stream` });
     }
   }
+  findings.push(...leftovers(superseded, writer));
   return {
     identity: recorded ?? identityFromHeads(await heads(connection, keys, seen)),
     identityRecorded: recorded !== undefined,
-    writer: place.claimed ? undefined : ownerOf(seen.lease),
+    writer,
     segments,
+    superseded,
     findings,
     // Noted in one step with the lines: as true as the lines themselves, beside a writer too.
     reach: (log) => {
@@ -151,7 +164,18 @@ export async function viewOf(
   };
 }
 
-function segmentOf(log: LogName, { name, number, bytes }: SegmentLayout): Segment {
+/** What counts and what does not, by the names. */
+function arrange(log: LogName, seen: LogLook): Pick<StoreView, "segments" | "superseded"> {
+  const all = new Map([...seen.superseded, ...seen.segments].map((layout) => [layout.name, segmentOf(log, layout)]));
+  const names = [...all.keys()];
+  return {
+    segments: orderSegments(names, log).map((name) => all.get(name) as Segment),
+    superseded: [...supersededSegments(names, log)].map(([name, by]) => ({ ...(all.get(name) as Segment), by })),
+  };
+}
+
+function segmentOf(log: LogName, layout: SegmentLayout): Segment {
+  const { name, bytes } = layout;
   const parsed = parseFileName(name);
   return {
     name,
@@ -159,7 +183,7 @@ function segmentOf(log: LogName, { name, number, bytes }: SegmentLayout): Segmen
     bytes,
     active: parsed.type === "active",
     firstSeq: parsed.type === "closed" ? parsed.firstSeq : undefined,
-    id: String(number),
+    id: segmentId(layout),
   };
 }
 

@@ -45,6 +45,11 @@ export interface RedisStoreOptions extends Partial<StoreLimits>, Partial<RedisTi
    * empty or older is then refused. Default: none.
    */
   readonly witness?: string;
+  /**
+   * Lets compaction take out what a consumer group has not read, or not acknowledged. Default false: compaction is refused with
+   * GROUP_BEHIND until the group has come along.
+   */
+  readonly compactUnread?: boolean;
 }
 
 export interface ResolvedRedisOptions {
@@ -60,11 +65,12 @@ export interface ResolvedRedisOptions {
   readonly requireDurability: RequiredDurability;
   readonly requireReplicas: number;
   readonly witness: string | undefined;
+  readonly compactUnread: boolean;
   readonly timing: RedisTiming;
   readonly limits: StoreLimits;
 }
 
-const OWN = "url client prefix systemId hashTag requireDurability requireReplicas witness".split(" ");
+const OWN = "url client prefix systemId hashTag requireDurability requireReplicas witness compactUnread".split(" ");
 const TIMES = ["commandTimeoutMs", "outcomeTimeoutMs", "leaseMs"];
 const KNOWN = [...OWN, ...TIMES, ...Object.keys(LIMITS_DEFAULT)];
 /** One batch is one script, and the server does nothing else meanwhile. */
@@ -72,7 +78,7 @@ const BATCH_BYTES = 1 << 20;
 
 export function resolveRedisOptions(options: RedisStoreOptions): ResolvedRedisOptions {
   refuseUnknown("redisStore", options, KNOWN);
-  const { url, client, hashTag = false, witness } = options;
+  const { url, client, hashTag = false, witness, compactUnread = false } = options;
   if ((url === undefined) === (client === undefined)) throw invalid("url", "name either `url` or `client`");
   const prefix = options.prefix === undefined ? "papyra" : text("prefix", options.prefix);
   const systemId = text("systemId", options.systemId);
@@ -80,6 +86,7 @@ export function resolveRedisOptions(options: RedisStoreOptions): ResolvedRedisOp
     throw invalid("systemId", `\`systemId\` has no braces, colons, slashes or spaces: ${systemId}`);
   if (/[/\s]/.test(prefix)) throw invalid("prefix", `\`prefix\` has no slashes or spaces: ${prefix}`);
   if (typeof hashTag !== "boolean") throw invalid("hashTag", "`hashTag` is true or false");
+  if (typeof compactUnread !== "boolean") throw invalid("compactUnread", "`compactUnread` is true or false");
   if (hashTag && /[{}]/.test(prefix)) throw invalid("prefix", "with `hashTag` the prefix has no braces");
   if (witness !== undefined) text("witness", witness);
   const timing = {
@@ -98,6 +105,7 @@ export function resolveRedisOptions(options: RedisStoreOptions): ResolvedRedisOp
     requireDurability: oneOf("requireDurability", options.requireDurability, "none", ["none", "crash", "power-cut"]),
     requireReplicas: wholeNumber("requireReplicas", options.requireReplicas, 0, 0, 100),
     witness,
+    compactUnread,
     timing,
     limits: resolveLimits({ ...options, batchBytesMax: options.batchBytesMax ?? BATCH_BYTES }),
   };

@@ -1,46 +1,29 @@
-// Recovery's change of a segment. Entries of a stream cannot be changed, and an id that was deleted cannot be given again, so
-// that a new stream is made beside the old one and takes its place in one step, with the consumer groups:
-// 1. what stays is copied inside the server, under its old ids: whoever remembers an id, remembers the right one;
-// 2. what is new gets ids in between, of which every line leaves plenty;
-// 3. the new stream is renamed to the old one, together with its layout. A crash before leaves a stream that tidying removes.
+// Recovery's change of a segment, as a new stream (staging.ts): what stays keeps its ids, so that whoever remembers an id, remembers
+// the right one; what is new gets ids in between, of which every line leaves plenty.
 import type { Splice } from "../backends/backend.ts";
 import type { LogName } from "../log/record.ts";
-import { settled } from "./claim-reply.ts";
 import type { Connection, Reply } from "./connection.ts";
 import { type Entry, readPages } from "./entries.ts";
 import type { Keys } from "./keys.ts";
-import {
-  encodeEnd,
-  encodeLayout,
-  type EntryId,
-  firstId,
-  idText,
-  isBefore,
-  parseId,
-  place,
-  type SegmentLayout,
-} from "./layout.ts";
+import { type EntryId, firstId, idText, isBefore, parseId, place, type SegmentLayout } from "./layout.ts";
 import type { LogLook } from "./look.ts";
-import { COPY, DISCARD, PUBLISH, PUT } from "./scripts.ts";
+import type { Staging } from "./staging.ts";
 import { SpliceEntries } from "./splice-entries.ts";
-
-const COPY_ENTRIES = "1000";
 
 export class Rewrite {
   readonly #connection: Connection;
   readonly #keys: Keys;
-  readonly #token: string;
   readonly #log: LogName;
+  readonly #staging: Staging;
   readonly #seen: LogLook;
-  /** The last id in the new stream, and how many entries it has. */
+  /** The last id in the new stream. */
   #last: EntryId = { ms: 0, off: 0 };
   #lastBytes = 0;
-  #length = 0;
 
-  constructor(connection: Connection, keys: Keys, token: string, log: LogName, seen: LogLook) {
+  constructor(connection: Connection, keys: Keys, staging: Staging, log: LogName, seen: LogLook) {
     this.#connection = connection;
     this.#keys = keys;
-    this.#token = token;
+    this.#staging = staging;
     this.#log = log;
     this.#seen = seen;
   }
@@ -50,11 +33,11 @@ export class Rewrite {
     const index = segments.findIndex((segment) => segment.name === name);
     const old = segments[index] as SegmentLayout;
     const following = segments[index + 1];
-    await this.#call(DISCARD, [this.#keys.staging(this.#log)], []);
+    await this.#staging.begin();
     const begin = firstId(old);
-    await this.#copy("-", `(${idText(begin)}`);
+    await this.#staging.copy("-", `(${idText(begin)}`);
     const changed = await this.#changeSegment(old, splices, following);
-    if (following !== undefined) await this.#copy(idText(firstId(following)), "+");
+    if (following !== undefined) await this.#staging.copy(idText(firstId(following)), "+");
     const layout = segments.map((segment, i) => (i === index ? changed : segment));
     await this.#publish(layout, parseId(last));
   }
@@ -70,7 +53,7 @@ export class Rewrite {
     /** The old ids of what was kept since the last line that is new. */
     let kept: { from: EntryId; to: EntryId } | undefined;
     const flush = async (): Promise<void> => {
-      if (kept !== undefined) await this.#copy(idText(kept.from), idText(kept.to));
+      if (kept !== undefined) await this.#staging.copy(idText(kept.from), idText(kept.to));
       kept = undefined;
     };
     const put = async (lines: readonly Buffer[], before: EntryId | undefined): Promise<void> => {
@@ -142,29 +125,18 @@ export class Rewrite {
   }
 
   async #put(entries: readonly Entry[]): Promise<void> {
-    for (const { id, bytes } of entries) {
-      await this.#call(PUT, [this.#keys.staging(this.#log)], [idText(id), bytes]);
-      this.#last = id;
-      this.#lastBytes = bytes.length;
-      this.#length += 1;
-    }
-  }
-
-  async #copy(from: string, to: string): Promise<void> {
-    for (let start = from; ; ) {
-      const keys = [this.#stream, this.#keys.staging(this.#log)];
-      const [count, last] = await this.#call(COPY, keys, [start, to, COPY_ENTRIES]);
-      this.#length += count as number;
-      if ((count as number) < Number(COPY_ENTRIES)) return;
-      start = `(${String(last)}`;
-    }
+    await this.#staging.put(entries);
+    const last = entries.at(-1);
+    if (last === undefined) return;
+    this.#last = last.id;
+    this.#lastBytes = last.bytes.length;
   }
 
   async #publish(layout: readonly SegmentLayout[], ever: EntryId): Promise<void> {
     const active = layout.at(-1) as SegmentLayout;
     const [newest] = (await this.#connection.command(
       "XREVRANGE",
-      this.#keys.staging(this.#log),
+      this.#staging.key,
       "+",
       "-",
       "COUNT",
@@ -180,18 +152,17 @@ export class Rewrite {
         : { ms: last.ms, off: last.off + bytes };
     place(active, { id: next, bytes: 0 });
     const seq = this.#seen.end?.seq ?? 0;
-    const end = encodeEnd({ seq, last: idText(last), bytes: active.bytes, length: this.#length, next: idText(next) });
-    const keys = [this.#stream, this.#keys.staging(this.#log)];
-    const args = [this.#seen.last, this.#log, encodeLayout(layout), end, idText(last)];
-    await this.#call(PUBLISH, keys, args);
+    const end = {
+      seq,
+      last: idText(last),
+      bytes: active.bytes,
+      length: this.#staging.length,
+      next: idText(next),
+    };
+    await this.#staging.publish({ layout, noted: this.#seen.noted, end: { end, was: this.#seen.last } });
   }
 
   get #stream(): string {
     return this.#keys.stream(this.#log);
-  }
-
-  async #call(script: string, keys: readonly string[], args: readonly (string | Buffer)[]): Promise<readonly Reply[]> {
-    const all = [this.#keys.meta, this.#keys.writer, ...keys];
-    return settled(await this.#connection.script(script, all, [this.#token, ...args]), this.#stream);
   }
 }

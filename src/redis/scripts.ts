@@ -121,22 +121,56 @@ return gone
 `;
 
 /**
- * KEYS: hash, lease, stream, staging. ARGV: token, the last id that the stream must have, log, the new layout, the new end,
- * the last id that the stream shall have. The consumer groups go along: their positions, consumers, and what is pending of entries that still
- * exist, with times and delivery counts. Readers that are blocked on the stream keep waiting for the next entry.
+ * A stream that was made beside another takes its place. KEYS: hash, lease, stream, staging, the stream as it was. ARGV: token, log,
+ * how many entries were staged, the new layout, then
+ * - 5 the new end, and 6 the last id that the stream must have and 7 shall have: for who alone writes; or
+ * - an empty end, and 6 the last id that was copied, for who writes on meanwhile: what came since is copied here, or MORE is
+ *   said when that is much; 8 the layout that must still stand in the hash;
+ * - 9 the layout of what is replaced and shall be kept for now, or nothing: then the old stream goes at once;
+ * - 10 the newest entry that goes and that a group may have to read, or nothing.
+ * The consumer groups go along: their positions, consumers, and what is pending of entries that still exist, with times and
+ * delivery counts. Readers that are blocked on the stream keep waiting for the next entry.
  */
 export const PUBLISH = `${FENCE}${LAST_ID}
-local live, staged, log = KEYS[3], KEYS[4], ARGV[3]
-if redis.call('EXISTS', staged) == 0 then
-  if redis.call('HGET', KEYS[1], log) == ARGV[4] then return {'DUP'} end
-  return {'CONFLICT', staged, '0-0', 'the copy'}
-end
-local last = last_id(live)
-if last ~= ARGV[2] then return {'CONFLICT', live, last, ARGV[2]} end
+local live, staged, before, log = KEYS[3], KEYS[4], KEYS[5], ARGV[2]
+local staging = redis.call('EXISTS', staged) == 1
+if not staging and redis.call('HGET', KEYS[1], log) == ARGV[4] then return {'DUP'} end
+if (staging and redis.call('XLEN', staged) or 0) ~= tonumber(ARGV[3]) then return {'CONFLICT', staged, '0-0', 'the copy'} end
+local last, new_end, new_last = last_id(live), ARGV[5], ARGV[7]
 local function named(flat) local t = {} for i = 1, #flat, 2 do t[flat[i]] = flat[i + 1] end return t end
-for _, flat in ipairs(redis.call('XINFO', 'GROUPS', live)) do
+local function after(a, b)
+  local ams, aoff = string.match(a, '(%d+)-(%d+)')
+  local bms, boff = string.match(b, '(%d+)-(%d+)')
+  if ams ~= bms then return tonumber(ams) > tonumber(bms) end
+  return tonumber(aoff) > tonumber(boff)
+end
+local groups = redis.call('EXISTS', live) == 1 and redis.call('XINFO', 'GROUPS', live) or {}
+if ARGV[10] ~= '' then
+  for _, flat in ipairs(groups) do
+    local group = named(flat)
+    if after(ARGV[10], group['last-delivered-id']) then return {'NEEDED', live, group.name, 'has read up to', group['last-delivered-id']} end
+    for _, pending in ipairs(redis.call('XPENDING', live, group.name, '-', ARGV[10], 10000000)) do
+      if #redis.call('XRANGE', live, pending[1], pending[1]) == 1 and #redis.call('XRANGE', staged, pending[1], pending[1]) == 0 then
+        return {'NEEDED', live, group.name, 'has not acknowledged', pending[1]}
+      end
+    end
+  end
+end
+if new_end ~= '' then
+  if last ~= ARGV[6] then return {'CONFLICT', live, last, ARGV[6]} end
+else
+  if redis.call('HGET', KEYS[1], log) ~= ARGV[8] then return {'CONFLICT', live, 'another layout', 'the one that was copied'} end
+  local since = redis.call('XRANGE', live, '(' .. ARGV[6], '+', 'COUNT', 1001)
+  if #since > 1000 then return {'MORE'} end
+  for _, entry in ipairs(since) do redis.call('XADD', staged, entry[1], unpack(entry[2])) end
+  local noted = redis.call('HGET', KEYS[1], log .. ':end')
+  local seq, noted_last, bytes, next_id = string.match(noted, '^(%d+) (%S+) (%d+) %d+ (%S+)$')
+  new_end = table.concat({seq, noted_last, bytes, redis.call('XLEN', staged), next_id}, ' ')
+  new_last = last
+end
+for _, flat in ipairs(groups) do
   local group = named(flat)
-  redis.call('XGROUP', 'CREATE', staged, group.name, group['last-delivered-id'])
+  redis.call('XGROUP', 'CREATE', staged, group.name, group['last-delivered-id'], 'MKSTREAM')
   for _, one in ipairs(redis.call('XINFO', 'CONSUMERS', live, group.name)) do
     redis.call('XGROUP', 'CREATECONSUMER', staged, group.name, named(one).name)
   end
@@ -147,8 +181,27 @@ for _, flat in ipairs(redis.call('XINFO', 'GROUPS', live)) do
       'RETRYCOUNT', pending[4], 'FORCE', 'JUSTID')
   end
 end
-redis.call('XSETID', staged, ARGV[6])
+if redis.call('EXISTS', staged) == 0 then
+  redis.call('XADD', staged, new_last, 'data', '')
+  redis.call('XDEL', staged, new_last)
+end
+redis.call('XSETID', staged, new_last)
+if ARGV[9] ~= '' then
+  redis.call('RENAME', live, before)
+  redis.call('HSET', KEYS[1], log .. ':superseded', ARGV[9])
+end
 redis.call('RENAME', staged, live)
-redis.call('HSET', KEYS[1], log, ARGV[4], log .. ':end', ARGV[5])
+redis.call('HSET', KEYS[1], log, ARGV[4], log .. ':end', new_end)
+return {'OK'}
+`;
+
+/** KEYS: hash, lease, the stream as it was. ARGV: token, log, the layout of what is still kept of it, or nothing: then it goes. */
+export const FORGET = `${FENCE}
+if ARGV[3] ~= '' then
+  redis.call('HSET', KEYS[1], ARGV[2] .. ':superseded', ARGV[3])
+else
+  redis.call('UNLINK', KEYS[3])
+  redis.call('HDEL', KEYS[1], ARGV[2] .. ':superseded')
+end
 return {'OK'}
 `;

@@ -6,8 +6,11 @@ import { STORE_FILE } from "../log/segments.ts";
 import type { Connection } from "./connection.ts";
 import { LayoutChanged, readBytes } from "./entries.ts";
 import type { Keys } from "./keys.ts";
-import type { SegmentLayout } from "./layout.ts";
+import { segmentId, type SegmentLayout } from "./layout.ts";
 import { type Look, look } from "./look.ts";
+
+/** Replaced and then removed: that is all that can happen to a segment beside a reader. */
+const LOOKS_MAX = 3;
 
 export class SegmentReader {
   readonly #connection: Connection;
@@ -41,19 +44,24 @@ export class SegmentReader {
     const known = id === undefined ? undefined : this.#known;
     const found = known === undefined ? undefined : find(known, name, id);
     // The active segment has grown since; nothing else has.
-    if (known !== undefined && found !== undefined && found.segment.bytes >= to) {
-      let begun = false;
+    const usable = found !== undefined && found.segment.bytes >= to;
+    let seen = usable ? known : undefined;
+    let at = from;
+    for (let looks = usable ? 0 : 1; ; looks++) {
       try {
-        for await (const chunk of this.#bytes(known, name, { from, to, id })) {
-          begun = true;
+        for await (const chunk of this.#bytes(seen ?? (await this.look()), name, { from: at, to, id })) {
+          at += chunk.length;
           yield chunk;
         }
         return;
       } catch (error) {
-        if (begun || !(error instanceof LayoutChanged)) throw error;
+        if (!(error instanceof LayoutChanged) || looks === LOOKS_MAX) throw error;
+        // Compaction may have replaced it meanwhile: it goes on in the stream as it was, or is gone.
+        seen = await this.look();
+        const inPlace = find(seen, name, id)?.replaced === false;
+        if (inPlace && (looks > 0 || at > from)) throw error;
       }
     }
-    yield* this.#bytes(await this.look(), name, { from, to, id });
   }
 
   async *#bytes(
@@ -73,18 +81,29 @@ export class SegmentReader {
         details: { segment: name },
       });
     }
-    yield* readBytes(this.#connection, this.#keys.stream(found.log), found.segment, from, to);
+    const key = found.replaced ? this.#keys.superseded(found.log) : this.#keys.stream(found.log);
+    yield* readBytes(this.#connection, key, found.segment, from, to);
   }
 }
 
 /** Numbers are times, so that two logs may have the same one: the name says which log is meant. */
-function find(seen: Look, name: string, id: string | undefined): { log: LogName; segment: SegmentLayout } | undefined {
+function find(seen: Look, name: string, id: string | undefined): Found | undefined {
+  const is = (one: SegmentLayout): boolean =>
+    id === undefined ? one.name === name : id.startsWith(String(one.number)) && segmentId(one) === id;
   for (const log of LOG_NAMES) {
     if (!name.startsWith(`${log}.`)) continue;
-    const wanted = seen.logs[log].segments.find((one) =>
-      id === undefined ? one.name === name : String(one.number) === id,
-    );
-    if (wanted !== undefined) return { log, segment: wanted };
+    const { segments, superseded } = seen.logs[log];
+    const segment = segments.find(is);
+    if (segment !== undefined) return { log, segment, replaced: false };
+    const old = superseded.find(is);
+    if (old !== undefined) return { log, segment: old, replaced: true };
   }
   return undefined;
+}
+
+interface Found {
+  readonly log: LogName;
+  readonly segment: SegmentLayout;
+  /** By compaction: it is in the stream as it was. */
+  readonly replaced: boolean;
 }

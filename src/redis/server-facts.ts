@@ -40,6 +40,13 @@ export async function askServer(connection: Connection): Promise<ServerFacts> {
   };
 }
 
+/** How much more the server takes; Infinity when it has no limit of its own, or does not say. */
+export async function freeMemory(connection: Connection): Promise<number> {
+  const info = parseInfo(await allowed(connection.command("INFO", "memory")));
+  const limit = Number(info.get("maxmemory") ?? 0);
+  return limit === 0 ? Number.POSITIVE_INFINITY : Math.max(0, limit - Number(info.get("used_memory") ?? 0));
+}
+
 /** Undefined where the server does not let this user ask. */
 async function allowed(reply: Promise<Reply>): Promise<Reply | undefined> {
   try {

@@ -1,10 +1,12 @@
 // The published contract suite: what a backend must do so that the store, scan, recovery and the start-up check over it
 // keep their promises. It uses node:assert alone and runs under any test runner.
 import { appendCases } from "./contract-append.ts";
+import { compactCases } from "./contract-compact.ts";
 import { damageCases } from "./contract-damage.ts";
 import { limitCases } from "./contract-limits.ts";
 import { readCases } from "./contract-read.ts";
 import { recoverCases } from "./contract-recover.ts";
+import { revertCases } from "./contract-revert.ts";
 import { rotationCases } from "./contract-rotation.ts";
 import type { ContractCase } from "./contract-subject.ts";
 import { valueCases } from "./contract-values.ts";
@@ -51,4 +53,6 @@ export const backendContract: readonly ContractCase[] = [
   ...damageCases,
   ...recoverCases,
   ...rotationCases,
+  ...compactCases,
+  ...revertCases,
 ];

@@ -66,6 +66,11 @@ export function createSimFs(machine: SimMachine): Fs {
     remove: (path) => machine.call("remove", path, (call) => remove(machine, partsOf(path), call)),
     imitate: (path, model) =>
       machine.call("imitate", path, () => void [nodeAt(root, partsOf(path)), nodeAt(root, partsOf(model))]),
+    freeBytes: (dir) =>
+      machine.call("stat", dir, () => {
+        nodeAt(root, partsOf(dir));
+        return machine.usage.freeBytes;
+      }),
     syncDir: (dir) =>
       machine.call(
         "syncDir",
@@ -213,6 +218,13 @@ function openFile(machine: SimMachine, node: SimFile | SimDir, path: string, wri
         (call, _begun, orders) => write(machine, node as SimFile, bytes, position, call, orders),
         () => check(writable || bytes.length === 0, position), // Node asks the kernel nothing when there is nothing to write
       ),
+    truncate: (bytes) =>
+      machine.call(
+        "truncate",
+        path,
+        (call) => truncate(machine, node as SimFile, bytes, call),
+        () => check(writable, bytes),
+      ),
     sync: () => machine.call("sync", path, (_call, mark, orders) => sync(mark, orders), markNow),
     stat: () =>
       machine.call(
@@ -227,6 +239,13 @@ function openFile(machine: SimMachine, node: SimFile | SimDir, path: string, wri
       return machine.call("close", path, () => undefined);
     },
   };
+}
+
+function truncate(machine: SimMachine, file: SimFile, length: number, call: SimCall): void {
+  if (length > file.bytes.length) throw new SimErrno("EINVAL"); // nobody here makes files longer so
+  machine.usage.freeBytes += file.bytes.length - length;
+  file.truncate(length, machine.nowMs());
+  call.changed = true;
 }
 
 function write(

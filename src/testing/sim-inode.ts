@@ -43,6 +43,11 @@ export class SharedBytes {
     this.length = length;
   }
 
+  /** Makes the length at most `length`. */
+  cut(length: number): void {
+    this.length = Math.min(this.length, length);
+  }
+
   copy(): Buffer {
     return Buffer.from(this.#buffer.subarray(0, this.length));
   }
@@ -91,10 +96,18 @@ class SimNode<Change> {
   }
 }
 
-/** A write that is not durable yet. */
+/** A write that is not durable yet, or a truncation. */
 export interface PendingWrite {
   readonly position: number;
   readonly bytes: Buffer;
+  /** The file ends at `position`. */
+  readonly truncates?: true;
+}
+
+/** Applies a write as a whole. */
+export function applyWrite(bytes: SharedBytes, write: PendingWrite): void {
+  if (write.truncates === true) bytes.cut(write.position);
+  else bytes.write(write.bytes, write.position);
 }
 
 /** A simulated file. */
@@ -116,9 +129,15 @@ export class SimFile extends SimNode<PendingWrite> {
     this.changedMs = nowMs;
   }
 
+  truncate(length: number, nowMs: number): void {
+    this.bytes.cut(length);
+    this.pending.push({ position: length, bytes: Buffer.alloc(0), truncates: true });
+    this.changedMs = nowMs;
+  }
+
   /** Makes durable what was completed before the mark. */
   commit(mark: number): void {
-    for (const { position, bytes } of this.take(mark)) this.durable.write(bytes, position);
+    for (const write of this.take(mark)) applyWrite(this.durable, write);
     if (this.pending.length === 0) this.durableMs = this.changedMs;
   }
 

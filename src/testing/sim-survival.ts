@@ -1,7 +1,15 @@
 // What a power cut leaves of a simulated disk. Durable bytes and names always survive; of everything pending, any part may.
 // The model is stricter than any one file system: files tear at any byte, in sectors, as zeros or with a hole in front, and
 // directories keep their changes independently of each other. The same seed leaves the same bytes.
-import { applyEntry, type PendingEntry, type PendingWrite, type SharedBytes, SimDir, SimFile } from "./sim-inode.ts";
+import {
+  applyEntry,
+  applyWrite,
+  type PendingEntry,
+  type PendingWrite,
+  type SharedBytes,
+  SimDir,
+  SimFile,
+} from "./sim-inode.ts";
 
 /** What survives of the things that were not synced: nothing, everything, or what the seed says. */
 export type Survival = "drop" | "keep" | "mixed";
@@ -65,14 +73,13 @@ function survivingTime(node: SimFile | SimDir, survival: Survival, next: () => n
 
 function survivingFile(file: SimFile, survival: Survival, next: () => number): SimFile {
   const bytes = file.durable.share();
-  if (survival === "keep") for (const write of file.pending) bytes.write(write.bytes, write.position);
+  if (survival === "keep") for (const write of file.pending) applyWrite(bytes, write);
   if (survival === "mixed" && file.pending.length > 0) applySome(bytes, file.pending, next);
   return new SimFile(file.number, survivingTime(file, survival, next), bytes);
 }
 
 function applySome(bytes: SharedBytes, pending: readonly PendingWrite[], next: () => number): void {
-  const kept = (writes: readonly PendingWrite[]): void =>
-    writes.forEach((write) => bytes.write(write.bytes, write.position));
+  const kept = (writes: readonly PendingWrite[]): void => writes.forEach((write) => applyWrite(bytes, write));
   const choice = below(6, next);
   if (choice === 0) return;
   if (choice === 1) return kept(pending);
@@ -89,6 +96,7 @@ function applySome(bytes: SharedBytes, pending: readonly PendingWrite[], next: (
 }
 
 function applyTorn(bytes: SharedBytes, write: PendingWrite, next: () => number): void {
+  if (write.truncates === true) return; // a length changes or it does not
   const end = write.position + write.bytes.length;
   switch (below(4, next)) {
     case 0:

@@ -257,7 +257,7 @@ describe("a journal", () => {
 
 test("a thousand actors write and recover at once, in few batches", async () => {
   const backend = memoryStore();
-  const ledger = ledgerWith({ snapshotEvery: 3 });
+  const ledger = ledgerWith({ snapshot: { everyEvents: 3 } });
   const system = await startSystem(backend);
   const ids = Array.from({ length: 1000 }, (_, i) => `actor ${i}`);
   await Promise.all(ids.map((id) => system.get(ledger, id).ask("total")));

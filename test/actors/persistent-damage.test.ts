@@ -18,7 +18,7 @@ afterEach(async () => {
 });
 
 const ledger = ledgerWith();
-const snapping = ledgerWith({ snapshotEvery: 2 });
+const snapping = ledgerWith({ snapshot: { everyEvents: 2 } });
 const accepting = ledgerWith({ historyGaps: "accept" });
 
 /** A store where two actors took turns: a has revisions 1 to 4 at seqs 1, 3, 5, 7, b has them at 2, 4, 6, 8. */

@@ -1,6 +1,6 @@
 // What the tests of persistent actors share: a definition with all sorts of commands, systems over a memory store, and
 // stores that are torn and damaged byte by byte.
-import { persistentActor } from "../../src/actors/persistent.ts";
+import { persistentActor, type SnapshotOptions } from "../../src/actors/persistent.ts";
 import { ActorSystem } from "../../src/actors/system.ts";
 import type { Backend } from "../../src/backends/backend.ts";
 import type { MemoryBackend } from "../../src/backends/memory.ts";
@@ -13,7 +13,7 @@ export interface Entries {
 
 export interface LedgerOptions {
   /** Default: never. */
-  readonly snapshotEvery?: number;
+  readonly snapshot?: SnapshotOptions<Entries>;
   readonly historyGaps?: "stop" | "accept";
 }
 

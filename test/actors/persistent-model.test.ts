@@ -23,7 +23,7 @@ function bagWith(snapshotEvery: number | undefined) {
           Object.fromEntries(Object.entries(state).filter(([key]) => key !== e.key)),
         grown: (state, e: { by: number }) => ({ ...state, size: Number(state.size ?? 0) + e.by }),
       },
-      ...(snapshotEvery === undefined ? {} : { snapshotEvery }),
+      ...(snapshotEvery === undefined ? {} : { snapshot: { everyEvents: snapshotEvery } }),
     },
     {
       set: (_state, c: { key: string; value: unknown }, ctx) => ctx.persist("set", c).reply((after) => after),

@@ -23,7 +23,7 @@ test.each(Object.entries(BACKENDS))(
   "%s: states are the same across segments, restarts and replays",
   async (_, make) => {
     const backend = make();
-    const ledger = ledgerWith({ snapshotEvery: 17 });
+    const ledger = ledgerWith({ snapshot: { everyEvents: 17 } });
     const totals = new Map<string, number>();
     for (let round = 0; round < 3; round++) {
       const system = await startSystem(backend);

@@ -3,6 +3,7 @@ import { digestOf } from "../../src/actors/digest.ts";
 import { persistentActor } from "../../src/actors/persistent.ts";
 import type { ActorSystem } from "../../src/actors/system.ts";
 import type { MemoryBackend } from "../../src/backends/memory.ts";
+import type { PapyraError } from "../../src/errors.ts";
 import { openStore } from "../../src/backends/open.ts";
 import { memoryStore } from "../../src/index.ts";
 import { damage, ledgerWith, lineStarts, startSystem, stored, tear } from "./persistent-helpers.ts";
@@ -17,7 +18,7 @@ afterEach(async () => {
   for (const system of systems.splice(0)) await system.stop();
 });
 
-const snapping = ledgerWith({ snapshotEvery: 2 });
+const snapping = ledgerWith({ snapshot: { everyEvents: 2 } });
 
 describe("snapshots", () => {
   async function history(count: number, definition = snapping): Promise<MemoryBackend> {
@@ -81,6 +82,9 @@ describe("snapshots", () => {
     expect(system.problems.map((error) => error.message)).toEqual([
       expect.stringContaining("the snapshot of ledger/a at revision 5 is not used: its digest does not match"),
     ]);
+    const problem = system.problems[0] as PapyraError | undefined;
+    expect(problem?.hint).toMatch(/^run: papyra persistence scan --path ./);
+    expect(problem?.details).toMatchObject({ file: expect.stringContaining("snapshots"), offset: expect.any(Number) });
   });
 
   test("that are ahead of their journal are ignored, now and when the journal has caught up", async () => {
@@ -138,7 +142,7 @@ test("a snapshot that cannot be made is tried again later and later, told once, 
       type: "big",
       initial: () => ({ text: "" }),
       events: { grown: (state, e: { by: string }) => ({ text: e.by === "" ? "" : state.text + e.by }) },
-      snapshotEvery: 2,
+      snapshot: { everyEvents: 2 },
     },
     { grow: (_state, c: { by: string }, ctx) => ctx.persist("grown", c).noReply() },
   );

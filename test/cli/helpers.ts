@@ -9,6 +9,7 @@ import type { CliIo } from "../../src/cli/io.ts";
 import { main } from "../../src/cli/main.ts";
 import { nodeEnv } from "../../src/env/node.ts";
 import type { LogName, NewRecord } from "../../src/log/record.ts";
+import { ROOT } from "../source.ts";
 
 export interface Ran {
   readonly exit: number;
@@ -42,6 +43,7 @@ export async function papyra(argv: readonly string[], options: RunOptions = {}):
     signal: options.signal ?? new AbortController().signal,
     node: "v20.20.0",
     platform: "linux-x64",
+    workerScript: join(ROOT, "dist", "cli", "selftest-child.js"),
   };
   const exit = await main(argv, io);
   return { exit, stdout, stderr };

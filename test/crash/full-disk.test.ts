@@ -1,7 +1,7 @@
 // A disk that is really full: a tmpfs of half a megabyte under the store. Nothing acknowledged is lost, the writer
 // stops acknowledging, actors that do not persist go on, and the store works again when there is space.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -88,7 +88,8 @@ test.skipIf(!isRoot).each([
   expect(report.after, report.verdict).toMatchObject({ ok: true });
 });
 
-test.skipIf(!isRoot)("recovery on a full disk does all of it or says what it needs, and loses nothing", async () => {
+/** Twenty events; then the disk has no byte left. Returns the log. */
+async function fullStore(damage: (file: string) => void): Promise<string> {
   const store = await openStore(fileStore({ path }));
   for (let n = 1; n <= 20; n++) {
     await store.append("events", [
@@ -97,16 +98,53 @@ test.skipIf(!isRoot)("recovery on a full disk does all of it or says what it nee
   }
   await store.close();
   const file = join(path, "events.ndjson");
-  writeFileSync(file, Buffer.from('{"seq":99,"ki'), { flag: "a" });
+  damage(file);
+  const ballast = join(root, "ballast");
+  writeFileSync(ballast, "");
+  for (let bytes = 64 * KIB; bytes >= 1; bytes >>= 1) {
+    const filled = spawnSync("sh", ["-c", `while head -c ${bytes} /dev/zero >> ${ballast}; do :; done`]);
+    expect(filled.status).not.toBeNull();
+  }
+  return file;
+}
+
+const tear = (file: string): void => writeFileSync(file, Buffer.from('{"seq":99,"ki'), { flag: "a" });
+
+test.skipIf(!isRoot)("a torn tail is taken out of a disk without one free byte", async () => {
+  const file = await fullStore(tear);
   const before = statSync(file).size;
-  const free = DISK_BYTES - Number(spawnSync("du", ["-sk", root], { encoding: "utf8" }).stdout.split("\t")[0]) * KIB;
-  writeFileSync(join(root, "ballast"), Buffer.alloc(free - 16 * KIB));
-  await expect(recover(fileStore({ path }), { mode: "quarantine" })).rejects.toMatchObject({ code: "STORAGE_FULL" });
-  expect(statSync(file).size, "the log is as it was").toBe(before);
-  expect((await scan(fileStore({ path }))).counts).toEqual({ "torn-tail": 1 });
-  rmSync(join(root, "ballast"));
-  expect(await recover(fileStore({ path }), { mode: "quarantine" })).toMatchObject({ ok: true, after: { ok: true } });
+  expect(await recover(fileStore({ path }), { mode: "repair" })).toMatchObject({ ok: true, after: { ok: true } });
+  expect(statSync(file).size).toBe(before - 13);
 });
+
+test.skipIf(!isRoot)("and with its bytes kept on another disk", async () => {
+  const quarantineDir = mkdtempSync(join(tmpdir(), "papyra-kept-"));
+  try {
+    await fullStore(tear);
+    const report = await recover(fileStore({ path }), { mode: "quarantine", quarantineDir });
+    expect(report).toMatchObject({ ok: true, after: { ok: true }, removedBytes: 13 });
+    expect(report.quarantine?.startsWith(quarantineDir)).toBe(true);
+  } finally {
+    rmSync(quarantineDir, { recursive: true, force: true });
+  }
+});
+
+test.skipIf(!isRoot).each(["repair", "quarantine"] as const)(
+  "damage in the middle needs a copy: recovery (%s) says what is missing, and the log is as it was",
+  async (mode) => {
+    const file = await fullStore((path) => {
+      const bytes = readFileSync(path);
+      bytes[6000]! ^= 1;
+      writeFileSync(path, bytes);
+    });
+    const before = readFileSync(file);
+    await expect(recover(fileStore({ path }), { mode })).rejects.toMatchObject({ code: "STORAGE_FULL" });
+    expect(readFileSync(file).equals(before), "the log is as it was").toBe(true);
+    expect((await scan(fileStore({ path }))).counts).toEqual({ "checksum-mismatch": 1 });
+    rmSync(join(root, "ballast"));
+    expect(await recover(fileStore({ path }), { mode })).toMatchObject({ ok: true, after: { ok: true } });
+  },
+);
 
 test.skipIf(!isRoot)("actors that do not persist go on while the disk is full", async () => {
   writeFileSync(join(root, "ballast"), Buffer.alloc(300 * KIB));

@@ -168,7 +168,7 @@ test("recovery is cut at each of its calls and simply goes on the next time", as
 
 test("a failing call poisons the writer: nothing is acknowledged that is not there", async () => {
   const calls = await callsOf((disk, ledger) => scenario(disk, ledger));
-  for (const fault of ["EIO", "ENOSPC"] as const) {
+  for (const fault of ["EIO", "ENOSPC", "EMFILE", "EROFS"] as const) {
     for (let n = 1; n <= calls; n++) {
       const disk = new SimDisk();
       disk.failAt(n, fault);

@@ -15,11 +15,11 @@ const IDENTITY: Identity = { log: "events", store: "orders-ü-7f3a91c2", lineage
 const steps = (from: number, to: number): Step[] =>
   Array.from({ length: to - from + 1 }, (_, i) => ({ seq: from + i }));
 
-/** Seqs 8 to 10 were taken out; a record in the last segment accounts for them. */
+/** Seqs 8 and 10 were taken out and 9 was not; a record in the last segment accounts for that. */
 const SEGMENTS: Step[][] = [
   steps(1, 5),
-  [...steps(6, 7), ...steps(11, 13)],
-  [...steps(14, 16), { seq: 17, gap: [8, 10] }, { seq: 18 }],
+  [...steps(6, 7), ...steps(9, 9), ...steps(11, 13)],
+  [...steps(14, 16), { seq: 17, gap: [8, 10], kept: [[9, 9]] }, { seq: 18 }],
 ];
 const SEED = seedOf(encodeIdentity(IDENTITY));
 const LOG = buildLog(IDENTITY, SEGMENTS);
@@ -52,7 +52,7 @@ function checkLog(files: readonly Buffer[]): { status: number | null; output: st
 describe("the Python reader", () => {
   test("finds nothing wrong with a healthy log, and counts it", () => {
     const { status, output } = checkLog(LOG);
-    expect([status, output]).toEqual([0, "15 records, last seq 18, 0 problems\n"]);
+    expect([status, output]).toEqual([0, "16 records, last seq 18, 0 problems\n"]);
     expect(isClean(LOG)).toBe(true);
     const one = buildLog(IDENTITY, [steps(1, 1)]);
     expect(checkLog(one).status).toBe(0);
@@ -220,24 +220,22 @@ function resealed(segment: Buffer, change: Partial<Seal>, insert: string = ""): 
 
 test("the reader and the scanner agree on random damage", () => {
   const driver = `
-import json, sys
+import base64, io, json, sys
 sys.path.insert(0, sys.argv[1])
-from check_log import check
+import check_log
+check_log.open = lambda text, mode: io.BytesIO(base64.b64decode(text))
 for line in sys.stdin:
-    print(len(check(json.loads(line))[2]))
+    print(len(check_log.check(json.loads(line))[2]))
 `;
-  const seed = 20_260_101;
-  const count = 3000;
+  const seed = Number(process.env.PAPYRA_SEED ?? 20_260_101);
+  const count = Number(process.env.PAPYRA_CASES ?? 10_000);
   const dice = diceOf(seed);
-  const pristine = LOG.map((bytes, i) => put(`p${i}.ndjson`, bytes));
-  const cases = Array.from({ length: count }, (_, n) => {
+  // In memory: ten thousand damaged logs on a disk would take minutes.
+  const cases = Array.from({ length: count }, () => {
     const { files, names } = mutate([...LOG], dice, FOREIGN);
-    const paths = files.map((bytes, i) =>
-      LOG.includes(bytes) ? (pristine[LOG.indexOf(bytes)] as string) : put(`m${n}-${i}.ndjson`, bytes),
-    );
-    return { names, paths, clean: isClean(files) };
+    return { names, texts: files.map((bytes) => bytes.toString("base64")), clean: isClean(files) };
   });
-  const input = cases.map(({ paths }) => JSON.stringify(paths)).join("\n");
+  const input = cases.map(({ texts }) => JSON.stringify(texts)).join("\n");
   const { status, output } = run("python3", ["-c", driver, dir], input);
   expect(status, output).toBe(0);
   const theirs = output
@@ -249,6 +247,7 @@ for line in sys.stdin:
   );
   expect(theirs).toHaveLength(count);
   expect(differing).toEqual([]);
+  console.log(`two readers agree on ${count} damaged logs, seed ${seed}`);
   const clean = theirs.filter(Boolean).length;
   expect(clean).toBeGreaterThan(count / 30);
   expect(clean).toBeLessThan(count / 4);

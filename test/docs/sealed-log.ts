@@ -21,7 +21,13 @@ const PAYLOADS: readonly unknown[] = [
 ];
 
 /** One step of a log: a record, or a gap record. */
-export type Step = { readonly seq: number; readonly payload?: unknown; readonly gap?: readonly [number, number] };
+export interface Step {
+  readonly seq: number;
+  readonly payload?: unknown;
+  readonly gap?: readonly [number, number];
+  /** Of the gap. */
+  readonly kept?: readonly (readonly [number, number])[];
+}
 
 export function encodeStep(identity: Identity, step: Step, durable?: number): string {
   const seed = seedOf(encodeIdentity(identity));
@@ -34,7 +40,7 @@ export function encodeStep(identity: Identity, step: Step, durable?: number): st
       durable,
       "gap",
       at,
-      encodeFields({ from, to, reason: "quarantined", by: "test" }),
+      encodeFields({ from, to, reason: "quarantined", by: "test", ...(step.kept && { kept: step.kept }) }),
     );
   }
   const payload = step.payload ?? PAYLOADS[step.seq % PAYLOADS.length];

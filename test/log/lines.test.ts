@@ -126,6 +126,19 @@ describe("every change of one byte is found, and costs no line but its own", () 
   });
 });
 
+test("two scans that take turns do not disturb each other", () => {
+  const bytes = Buffer.concat([line(5), line(6), line(9), gap(11, 10, 10), line(12), line(20)]);
+  const facts = (entry: Entry): unknown =>
+    entry.type === "run" ? [entry.firstSeq, entry.lastSeq] : entry.type === "gap" ? entry.record.seq : entry.type;
+  const alone = entriesOf([bytes]).map(facts);
+  const between: unknown[] = [];
+  for (const entry of new LineScanner(SEED, 0).push(bytes)) {
+    between.push(facts(entry));
+    entriesOf([SAMPLE]);
+  }
+  expect(between).toEqual(alone);
+});
+
 describe("chunks do not matter", () => {
   const pieces = fc.oneof(
     fc.integer({ min: 1, max: 6 }).map((seq) => line(seq)),

@@ -4,6 +4,7 @@ import type { Backend } from "../../src/backends/backend.ts";
 import type { Env } from "../../src/env/env.ts";
 import { nodeEnv } from "../../src/env/node.ts";
 import { redisStore, type RedisStoreOptions } from "../../src/redis/index.ts";
+import { decodeLayout, encodeLayout } from "../../src/redis/layout.ts";
 import type { ContractSubject } from "../../src/testing/index.ts";
 import type { Admin, RedisServer } from "./server.ts";
 
@@ -19,12 +20,16 @@ export async function rawEntries(admin: Admin, key: string): Promise<RawEntry[]>
   return reply.map(([id, [, data]]) => ({ id: id.toString(), data }));
 }
 
-/** The lines of a segment, by the number in their ids. */
+/** The lines of a segment, by the numbers in their ids: its own, or those of the segments that it was made of. */
 export async function entriesOf(admin: Admin, backend: Backend, base: string, name: string): Promise<RawEntry[]> {
-  const segment = (await backend.view()).segments.find((one) => one.name === name);
+  const { segments, superseded } = await backend.view();
+  const segment = [...segments, ...superseded].find((one) => one.name === name);
   if (segment === undefined) throw new Error(`there is no segment ${name}`);
+  const noted = decodeLayout((await admin.hGet(`${base}:meta`, segment.log as string)) ?? undefined) ?? [];
+  const runs = noted.find((one) => one.name === name)?.runs ?? [];
+  const numbers = new Set([segment.id.split(".")[0] as string, ...runs.map(({ ms }) => String(ms))]);
   const all = await rawEntries(admin, `${base}:${segment.log}`);
-  return all.filter(({ id }) => id.split("-")[0] === segment.id);
+  return all.filter(({ id }) => numbers.has(id.split("-")[0] as string));
 }
 
 function linesOf(bytes: Buffer): Buffer[] {
@@ -37,6 +42,16 @@ function linesOf(bytes: Buffer): Buffer[] {
   return lines;
 }
 
+/** A closed segment that was not there gets a number before all others; where it belongs, its name says. */
+async function addSegment(admin: Admin, base: string, name: string): Promise<{ log: string; id: string }> {
+  const [log] = name.split(".") as [string];
+  const known = decodeLayout((await admin.hGet(`${base}:meta`, log)) ?? undefined) ?? [];
+  const number = 1 + known.filter((one) => one.number < 1000).length;
+  const segment = { number, name, bytes: 0, runs: [{ ms: number, off: 0, at: 0 }] };
+  await admin.hSet(`${base}:meta`, log, encodeLayout([segment, ...known]));
+  return { log, id: String(number) };
+}
+
 /** Puts other bytes in place of those of a segment: the stream is made anew, its last id stays what it was. */
 async function replaceSegment(
   admin: Admin,
@@ -44,8 +59,12 @@ async function replaceSegment(
   base: string,
   place: { readonly name: string; readonly bytes: Uint8Array | undefined },
 ): Promise<void> {
-  const segment = (await backend.view()).segments.find(({ name }) => name === place.name);
-  if (segment === undefined) throw new Error(`there is no segment ${place.name}`);
+  const { segments, superseded } = await backend.view();
+  const there = [...segments, ...superseded].find(({ name }) => name === place.name);
+  const segment =
+    there === undefined
+      ? await addSegment(admin, base, place.name)
+      : { log: there.log as string, id: there.id.split(".")[0] as string };
   const key = `${base}:${segment.log}`;
   const all = await rawEntries(admin, key);
   const last = (await admin.sendCommand<unknown[]>(["XINFO", "STREAM", key])) as (string | number)[];

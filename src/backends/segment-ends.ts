@@ -1,0 +1,88 @@
+// The two ends of a segment, read without reading what lies between: its identity, and what its seal says of it.
+// A seal that does not verify, or does not say what seals say, is none: then the segment is read.
+import { encodeIdentity, parseObject, verifies } from "../log/codec.ts";
+import { HEAD_BYTES } from "../log/identity.ts";
+import type { Run } from "../log/lines.ts";
+import type { Identity } from "../log/record.ts";
+import { asSeal, type Seal, sealDigest } from "../log/seal.ts";
+import type { Backend, Segment } from "./backend.ts";
+
+/** A seal is some four hundred bytes, and seventy more for each that it replaces; one that is longer is not looked for. */
+const SEAL_BYTES_MAX = 4096;
+const NEWLINE = 0x0a;
+
+/**
+ * The first bytes of a segment: the identity line where it is the one that is `expected`, which nearly all have; else
+ * enough to judge what stands there instead.
+ */
+export async function readHead(backend: Backend, segment: Segment, expected: Identity | undefined): Promise<Buffer> {
+  if (expected !== undefined) {
+    const line = Buffer.from(encodeIdentity(expected));
+    const start = await readPart(backend, segment, 0, Math.min(segment.bytes, line.length));
+    if (start.equals(line)) return start;
+  }
+  return readPart(backend, segment, 0, Math.min(segment.bytes, HEAD_BYTES));
+}
+
+/** A seal that verified and agrees with the name and the length of its file. */
+export interface StatedSeal extends Seal {
+  /** Its own digest, and those of the seals that it replaces. */
+  readonly digests: readonly string[];
+}
+
+/**
+ * The seal of a closed segment whose every seq from the first to the last is in it; undefined for any other segment. What it
+ * says about the lines before it is not checked.
+ */
+export async function readSeal(backend: Backend, segment: Segment, seed: number): Promise<StatedSeal | undefined> {
+  if (segment.active) return undefined;
+  const from = Math.max(0, segment.bytes - SEAL_BYTES_MAX);
+  const tail = await readPart(backend, segment, from, segment.bytes);
+  if (tail.length < segment.bytes - from || tail.at(-1) !== NEWLINE) return undefined;
+  const start = tail.lastIndexOf(NEWLINE, tail.length - 2) + 1;
+  if (start === 0 || !verifies(seed, tail, start, tail.length - 1)) return undefined;
+  const line = tail.subarray(start);
+  const seal = asSeal(parseObject(line) ?? {});
+  if (seal === undefined || !isWhole(seal) || seal.bytes !== from + start || seal.first_seq !== segment.firstSeq)
+    return undefined;
+  return { ...seal, digests: [sealDigest(line), ...(seal.replaces ?? [])] };
+}
+
+/**
+ * A segment whose lines begin at `offset`, as its seal tells of it. It is sealed only when all in it is acknowledged, and
+ * made durable before the next one begins.
+ */
+export function runOf({ records: count, first_seq: firstSeq, last_seq: lastSeq }: StatedSeal, offset: number): Run {
+  return {
+    type: "run",
+    offset,
+    bytes: Buffer.alloc(0),
+    count,
+    firstSeq,
+    lastSeq,
+    durable: lastSeq,
+    unterminated: false,
+  };
+}
+
+/** Whether a seal has all its members, and no seq is missing between its first and its last. */
+function isWhole(seal: Partial<Seal>): seal is Seal {
+  const { records, first_seq: first, last_seq: last, first_timestamp, last_timestamp, previous, replaces } = seal;
+  return (
+    Number.isSafeInteger(first) &&
+    Number.isSafeInteger(last) &&
+    (first as number) >= 1 &&
+    (last as number) >= (first as number) &&
+    records === (last as number) - (first as number) + 1 &&
+    typeof first_timestamp === "number" &&
+    typeof last_timestamp === "number" &&
+    (previous === null || typeof previous === "string") &&
+    (replaces === undefined || (Array.isArray(replaces) && replaces.every((digest) => typeof digest === "string")))
+  );
+}
+
+async function readPart(backend: Backend, { name, id }: Segment, from: number, to: number): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const chunk of backend.read(name, from, to, id)) parts.push(Buffer.from(chunk));
+  return Buffer.concat(parts);
+}

@@ -1,0 +1,62 @@
+// Which closed segments become one: those in which something goes, as long as they follow each other and what stays of them
+// fits into one, and small ones beside them, so that a long history does not end in thousands of tiny files. Pure.
+import { parseFileName } from "../log/segments.ts";
+import type { SegmentShare } from "./compact-plan.ts";
+
+/** Segments that follow each other and become one. */
+export interface Group {
+  readonly shares: readonly SegmentShare[];
+  /** The seqs that they stand for. */
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+  readonly keptBytes: number;
+}
+
+/** Where no size of segments is set, merged ones are no larger than this. */
+const MERGED_BYTES = 256 << 20;
+
+/** The groups of the closed segments of a log, in its order. */
+export function formGroups(shares: readonly SegmentShare[], segmentBytes: number): Group[] {
+  const target = Math.min(segmentBytes, MERGED_BYTES);
+  const kept = ({ bytes, goneBytes }: SegmentShare): number => bytes - goneBytes;
+  const changes = (share: SegmentShare | undefined): boolean => (share?.gone ?? 0) > 0;
+  const joins = shares.map((share, i) => {
+    const small = kept(share) <= target / 4;
+    return changes(share) || (small && (changes(shares[i - 1]) || changes(shares[i + 1])));
+  });
+  const groups: SegmentShare[][] = [];
+  let open: SegmentShare[] | undefined;
+  let size = 0;
+  for (const [i, share] of shares.entries()) {
+    // What stands for no seq at all cannot be named by seqs: it stays as it is.
+    if (!joins[i] || rangeOf(share) === undefined) {
+      open = undefined;
+      continue;
+    }
+    if (open === undefined || size + kept(share) > target) {
+      groups.push((open = []));
+      size = 0;
+    }
+    open.push(share);
+    size += kept(share);
+  }
+  return groups.filter((group) => group.some(changes)).map(asGroup);
+}
+
+function asGroup(shares: readonly SegmentShare[]): Group {
+  const ranges = shares.map((share) => rangeOf(share) as { from: number; to: number });
+  return {
+    shares,
+    firstSeq: Math.min(...ranges.map(({ from }) => from)),
+    lastSeq: Math.max(...ranges.map(({ to }) => to)),
+    keptBytes: shares.reduce((sum, { bytes, goneBytes }) => sum + bytes - goneBytes, 0),
+  };
+}
+
+/** From what its name says to the last seq in it, or to what its name says as well. */
+function rangeOf({ segment, lastSeq }: SegmentShare): { from: number; to: number } | undefined {
+  const name = parseFileName(segment.name);
+  if (name.type !== "closed") return undefined;
+  const to = Math.max(name.lastSeq ?? 0, lastSeq);
+  return to >= name.firstSeq ? { from: name.firstSeq, to } : undefined;
+}

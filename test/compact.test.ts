@@ -1,0 +1,165 @@
+// Compaction of journals and snapshots: which snapshots count, what they cover, and what the disk must have room for.
+import { expect, test } from "vitest";
+import { digestOf } from "../src/actors/digest.ts";
+import type { Backend } from "../src/backends/backend.ts";
+import { fileBackend } from "../src/backends/files.ts";
+import { openStore } from "../src/backends/open.ts";
+import type { OpenFile } from "../src/env/env.ts";
+import { memoryStore } from "../src/index.ts";
+import type { NewRecord } from "../src/log/record.ts";
+import { compact } from "../src/ops/compact.ts";
+import { scan } from "../src/ops/scan.ts";
+import { SimDisk } from "../src/testing/index.ts";
+
+const decided = (persistence_id: string, revision: number, group?: readonly [number, number]): NewRecord => ({
+  kind: "journal",
+  system_id: "local",
+  persistence_id,
+  revision,
+  event_type: "happened",
+  version: 1,
+  ...(group === undefined ? {} : { group }),
+  payload: { revision },
+});
+
+const folded = (persistence_id: string, revision: number, journal_seq: number, more: object = {}): NewRecord =>
+  ({
+    kind: "snapshot",
+    system_id: "local",
+    persistence_id,
+    revision,
+    journal_seq,
+    digest: digestOf({ revision }),
+    payload: { revision },
+    ...more,
+  }) as NewRecord;
+
+/** Seqs that are left of the journal and the snapshots. */
+async function left(backend: Backend): Promise<{ journal: number[]; snapshots: number[] }> {
+  const store = await openStore(backend);
+  const seqs = async (log: "journal" | "snapshots"): Promise<number[]> => {
+    const found: number[] = [];
+    for await (const record of store.read(log)) if (record.kind !== "gap") found.push(record.seq);
+    return found;
+  };
+  const result = { journal: await seqs("journal"), snapshots: await seqs("snapshots") };
+  await store.close();
+  return result;
+}
+
+/** Ten events of one actor, these snapshots, and a compaction that takes all it may. */
+async function compacted(snapshots: readonly NewRecord[], more: readonly NewRecord[] = []) {
+  const backend = memoryStore();
+  const store = await openStore(backend);
+  for (let revision = 1; revision <= 10; revision++) await store.append("journal", [decided("a/1", revision)]);
+  if (more.length > 0) await store.append("journal", more);
+  for (const one of snapshots) await store.append("snapshots", [one]);
+  await store.close();
+  await compact(backend, { retention: { journal: { maxRecords: 0 } } });
+  expect(await scan(backend)).toMatchObject({ ok: true });
+  return left(backend);
+}
+
+const from = (first: number, last = 10): number[] => Array.from({ length: last - first + 1 }, (_, i) => first + i);
+
+test.each<[string, readonly NewRecord[], number[], number[]]>([
+  ["without a snapshot nothing goes", [], from(1), []],
+  ["one snapshot covers what is behind it", [folded("a/1", 4, 4)], from(5), [1]],
+  ["of two that stay the older one counts", [folded("a/1", 4, 4), folded("a/1", 8, 8)], from(5), [1, 2]],
+  ["of three the oldest goes", [folded("a/1", 2, 2), folded("a/1", 5, 5), folded("a/1", 8, 8)], from(6), [2, 3]],
+  [
+    "the newest one says how many stay",
+    [folded("a/1", 2, 2), folded("a/1", 5, 5), folded("a/1", 8, 8, { keep: 1 })],
+    from(9),
+    [3],
+  ],
+  ["the newest event stays", [folded("a/1", 10, 10, { keep: 1 })], [10], [1]],
+  ["a digest that is not that of the state", [folded("a/1", 8, 8, { keep: 1, digest: digestOf(1) })], from(1), [1]],
+  ["another revision than the journal has there", [folded("a/1", 7, 8, { keep: 1 })], from(1), [1]],
+  ["ahead of its journal", [folded("a/1", 12, 12, { keep: 1 })], from(1), [1]],
+  ["of another actor", [folded("b/1", 8, 8, { keep: 1 })], from(1), [1]],
+  [
+    "a broken one is passed over for an older one, and stays itself",
+    [folded("a/1", 3, 3), folded("a/1", 5, 5), folded("a/1", 8, 8, { digest: digestOf(1) })],
+    from(4),
+    [1, 2, 3],
+  ],
+])("%s", async (_, snapshots, journal, staying) => {
+  expect(await compacted(snapshots)).toEqual({ journal, snapshots: staying });
+});
+
+test("a snapshot in the middle of a group covers nothing", async () => {
+  const group = [decided("a/1", 11, [1, 2]), decided("a/1", 12, [2, 2])];
+  expect((await compacted([folded("a/1", 11, 11, { keep: 1 })], group)).journal).toEqual(from(1, 12));
+  expect((await compacted([folded("a/1", 12, 12, { keep: 1 })], group)).journal).toEqual([12]);
+});
+
+test("a snapshot that is older than the event it says to have seen covers nothing", async () => {
+  const backend = memoryStore();
+  const store = await openStore(backend);
+  await store.append("snapshots", [folded("a/1", 1, 1, { keep: 1 })]);
+  const before = store.stats().appendedRecords;
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  await store.append("journal", [decided("a/1", 1), decided("a/1", 2)]);
+  expect(store.stats().appendedRecords).toBe(before + 2);
+  await store.close();
+  await compact(backend, { retention: { journal: { maxRecords: 0 } } });
+  expect((await left(backend)).journal).toEqual([1, 2]);
+});
+
+const event = (n: number): NewRecord => ({
+  kind: "event",
+  system_id: "local",
+  actor_address: "local://a",
+  event_type: "Noted",
+  payload: { n, text: "x".repeat(200) },
+});
+
+async function filled(disk: SimDisk): Promise<void> {
+  const store = await openStore(fileBackend({ path: "/data", segmentBytes: 8192 }, disk.env));
+  for (let n = 1; n <= 200; n++) await store.append("events", [event(n)]);
+  await store.close();
+}
+
+test("it asks for free space before it writes, and goes on when there is some", async () => {
+  const disk = new SimDisk();
+  await filled(disk);
+  const backend = fileBackend({ path: "/data", segmentBytes: 8192 }, disk.env);
+  disk.freeBytes = 900_000;
+  await expect(compact(backend, { retention: { events: { maxRecords: 20 } } })).rejects.toMatchObject({
+    code: "STORAGE_FULL",
+  });
+  expect((await scan(backend)).ok).toBe(true);
+  disk.freeBytes = 2_000_000;
+  expect((await compact(backend, { retention: { events: { maxRecords: 20 } } })).changed).toBe(true);
+  expect((await scan(backend)).ok).toBe(true);
+});
+
+test("a new segment that does not read back costs nothing: what it was made of is still there", async () => {
+  const disk = new SimDisk();
+  await filled(disk);
+  const { fs } = disk.env;
+  /** A disk that changes a byte of what is read from new segments. */
+  const lying = (path: string, file: OpenFile): OpenFile => ({
+    ...file,
+    read: async (into, position) => {
+      const count = await file.read(into, position);
+      if (/-\d{20}\.g1\.ndjson$/.test(path) && position <= 150 && position + count > 150) into[150 - position]! ^= 1;
+      return count;
+    },
+  });
+  const env = {
+    ...disk.env,
+    fs: {
+      ...fs,
+      open: async (path: string, mode: "read" | "update" | "create") => lying(path, await fs.open(path, mode)),
+    },
+  };
+  const before = new Set(await fs.list("/data"));
+  const backend = fileBackend({ path: "/data", segmentBytes: 8192 }, env);
+  await expect(compact(backend, { retention: { events: { maxRecords: 20 } } })).rejects.toMatchObject({
+    code: "STORAGE_FAILED",
+  });
+  const after = new Set(await fs.list("/data"));
+  expect([...before].filter((name) => !after.has(name))).toEqual([]);
+});
