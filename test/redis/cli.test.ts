@@ -102,8 +102,59 @@ test("what is taken out goes to the directory that was named, durably", async ()
   expect(files.map((name) => name.split("/").at(-1) as string).sort()).toEqual([
     "events.ndjson.bytes",
     "events.ndjson.reasons.json",
+    "undo-1.bytes",
+    "undo-1.json",
   ]);
 });
+
+test.each([[[]], [["--quarantine-dir", "kept"]]])(
+  "a recovery is reverted, wherever it kept things: %j",
+  async (kept) => {
+    const systemId = uniqueSystem();
+    await filled(systemId);
+    const key = `papyra:${systemId}:events`;
+    await admin.xAdd(key, "*", { data: "nonsense" });
+    const before = await rawEntries(admin, key);
+    const named = ["--redis", server.url, "--system", systemId];
+    const mode = kept.length === 0 ? ["--mode", "quarantine"] : kept;
+    const done = await papyraJson(["persistence", "recover", ...named, ...mode], { cwd });
+    const { quarantine } = done.report as { quarantine: string };
+    expect(await rawEntries(admin, key)).not.toEqual(before);
+    const id = quarantine.split("/").at(-1) as string;
+    const reverted = await papyra(["persistence", "recover", ...named, "--revert", id, ...kept], { cwd });
+    expect(reverted).toMatchObject({ exit: 0, stderr: "" });
+    expect((await rawEntries(admin, key)).map(({ data }) => String(data))).toEqual(
+      before.map(({ data }) => String(data)),
+    );
+  },
+);
+
+test("compact: a plan says what goes, and is applied", async () => {
+  const systemId = uniqueSystem();
+  await filled(systemId);
+  const named = ["--redis", server.url, "--system", systemId];
+  const bounds = ["--log", "events", "--max-records", "2"];
+  const planned = await papyraJson(["persistence", "compact", ...named, ...bounds, "--plan", "plan.json"], { cwd });
+  expect(planned.report).toMatchObject({ changed: false, logs: [{ log: "events", records: 3 }] });
+  expect((await scanned(named)).records).toBe(5);
+  const applied = await papyraJson(["persistence", "compact", ...named, "--apply", "plan.json"], { cwd });
+  expect(applied.report).toMatchObject({ changed: true, logs: [{ log: "events", records: 3 }] });
+  expect((await scanned(named)).records).toBe(3); // with the gap record
+});
+
+test("compact --path: an address names the store, too", async () => {
+  const systemId = uniqueSystem();
+  await filled(systemId);
+  const path = `${server.url}/papyra:${systemId}`;
+  const argv = ["persistence", "compact", "--path", path, "--log", "events", "--max-records", "2"];
+  expect((await papyraJson(argv, { cwd })).report).toMatchObject({ changed: true, logs: [{ records: 3 }] });
+});
+
+async function scanned(named: readonly string[]): Promise<{ records: number }> {
+  const { report } = await papyraJson(["persistence", "scan", ...named], { cwd });
+  const { logs } = report as { logs: { log: string; records: number }[] };
+  return logs.find(({ log }) => log === "events") as { records: number };
+}
 
 describe("naming a store", () => {
   const scanned = async (argv: readonly string[], env: Readonly<Record<string, string>> = {}) =>
