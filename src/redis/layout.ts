@@ -169,7 +169,9 @@ export class LayoutBuilder {
     const [first] = this.#known?.values() ?? [];
     let current = this.#segments.at(-1);
     const own = known?.number ?? ms;
-    if (current === undefined || (current.number !== own && (known !== undefined || this.#known === undefined))) {
+    // Without names, a segment is what begins at its first byte: a compacted one has entries of several numbers.
+    const begins = this.#known === undefined ? entry.id.off === 0 : known !== undefined;
+    if (current === undefined || (current.number !== own && begins)) {
       const { number, name } = known ?? first ?? { number: ms, name: "" };
       if (current?.number !== number) {
         this.#segments.push((current = { number, name, bytes: 0, runs: [] }));
