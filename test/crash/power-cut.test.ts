@@ -18,7 +18,7 @@ import {
   scenario,
 } from "./scenario.ts";
 
-const SEEDS = Number(process.env.PAPYRA_SEEDS ?? 20);
+const SEEDS = Number(process.env.PAPYRA_SEEDS ?? 12);
 
 /** Runs `work` until the disk stops it; how many calls it made, and what it was told. */
 async function run(
