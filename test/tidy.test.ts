@@ -83,7 +83,10 @@ describe("who imports whom", () => {
         "src/config.ts",
       ],
     ],
-    ["src/index.ts", [...base, "src/actors/", "src/backends/", "src/config.ts", "src/env/", "src/log/"]],
+    [
+      "src/index.ts",
+      [...base, "src/ops/compact.ts", "src/actors/", "src/backends/", "src/config.ts", "src/env/", "src/log/"],
+    ],
   ];
 
   const JOINS = [

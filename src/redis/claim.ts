@@ -6,17 +6,17 @@ import type { Env } from "../env/env.ts";
 import { ensureError, PapyraError } from "../errors.ts";
 import { encodeIdentity } from "../log/codec.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
-import { activeName, closedName, supersededSegments } from "../log/segments.ts";
+import { activeName } from "../log/segments.ts";
 import type { Argument, Connection, Reply } from "./connection.ts";
 import type { Keys } from "./keys.ts";
-import { after, endOf, endWithout, fresh, type StreamWrite } from "./ends.ts";
+import { after, closedLayouts, endOf, fresh, type StreamWrite } from "./ends.ts";
 import { encodeEnd, encodeLayout, type LogEnd, parseId, type SegmentLayout } from "./layout.ts";
 import type { Lease } from "./lease.ts";
+import { Compacting, logOf } from "./compacting.ts";
 import { settled } from "./claim-reply.ts";
 import { look, type LogLook, viewOf } from "./look.ts";
-import { Replace } from "./replace.ts";
 import { Rewrite } from "./rewrite.ts";
-import { DISCARD, FORGET, WRITE } from "./scripts.ts";
+import { DISCARD, WRITE } from "./scripts.ts";
 import { Staging } from "./staging.ts";
 import type { Witness } from "./witness.ts";
 
@@ -35,9 +35,7 @@ export class RedisClaim implements Claim {
   readonly #logs = new Map<LogName, OpenLog>();
   readonly #changed: () => void;
   readonly #witness: Witness | undefined;
-  readonly #compactUnread: boolean;
-  /** Layouts change one after the other: the writer begins segments while compaction replaces some. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #compacting: Compacting;
   #store: string | undefined;
   #failure: Error | undefined;
   #released = false;
@@ -62,7 +60,8 @@ export class RedisClaim implements Claim {
     this.#lease = place.lease;
     this.#changed = place.changed;
     this.#witness = place.witness;
-    this.#compactUnread = place.compactUnread;
+    const { keys, lease, compactUnread, changed } = place;
+    this.#compacting = new Compacting(connection, { keys, token: lease.token, compactUnread, changed });
   }
 
   /** Compares with what the witness knows; from now on it is told now and then. */
@@ -126,19 +125,12 @@ export class RedisClaim implements Claim {
 
   startSegment(log: LogName, identityLine: Uint8Array, closedSeq: number, lastSeq: number): Promise<void> {
     this.#assertUsable();
-    return this.#inTurn(() => this.#startSegment(log, identityLine, closedSeq, lastSeq));
+    return this.#compacting.inTurn(() => this.#startSegment(log, identityLine, closedSeq, lastSeq));
   }
 
   async #startSegment(log: LogName, identityLine: Uint8Array, closedSeq: number, lastSeq: number): Promise<void> {
     const seen = await this.#look(log);
-    const names = new Set([...seen.superseded, ...seen.segments].map(({ name }) => name));
-    let generation = 0;
-    while (names.has(closedName(log, closedSeq, generation))) generation += 1;
-    const closed = seen.segments.map((segment) => ({
-      ...segment,
-      name: segment.name === activeName(log) ? closedName(log, closedSeq, generation) : segment.name,
-      runs: [...segment.runs],
-    }));
+    const closed = closedLayouts(seen, log, closedSeq);
     const number = this.#newNumber(seen.last);
     const segments = [...closed, fresh(number, activeName(log))];
     const write: StreamWrite = {
@@ -210,74 +202,14 @@ export class RedisClaim implements Claim {
     await this.#write([write], [log, encodeLayout(segments)]);
   }
 
-  /** The old stream stays beside the new one until what was replaced is removed. */
-  async publish(segment: string, content: AsyncIterable<Uint8Array>): Promise<void> {
+  publish(segment: string, content: AsyncIterable<Uint8Array>): Promise<void> {
     this.#assertUsable();
-    const log = logOf(segment);
-    const seen = await this.#look(log);
-    if (seen.superseded.length > 0) {
-      const hint = "compaction removes it first; run: papyra persistence scan";
-      throw new PapyraError("STORAGE_FAILED", `${log} still has segments that were replaced earlier`, { hint });
-    }
-    const names = [...seen.segments.map(({ name }) => name), segment];
-    const replaced = supersededSegments(names, log);
-    const gone = seen.segments.filter(({ name }) => replaced.get(name) === segment);
-    await this.#replace(log, seen, gone, { name: segment, content });
+    return this.#compacting.publish(segment, content);
   }
 
-  async remove(segments: readonly string[]): Promise<void> {
+  remove(segments: readonly string[]): Promise<void> {
     this.#assertUsable();
-    for (const log of new Set(segments.map(logOf))) {
-      const seen = await this.#look(log);
-      const rest = seen.superseded.filter(({ name }) => !segments.includes(name));
-      if (rest.length < seen.superseded.length) {
-        const keys = [this.#keys.meta, this.#keys.writer, this.#keys.superseded(log)];
-        const args = [this.#lease.token, log, rest.length === 0 ? "" : encodeLayout(rest)];
-        this.#settled(await this.#connection.script(FORGET, keys, args));
-      }
-      for (const segment of seen.segments.filter(({ name }) => segments.includes(name))) {
-        const now = await this.#look(log);
-        const gone = now.segments.filter(({ name }) => name === segment.name);
-        await this.#replace(log, now, gone, undefined);
-      }
-    }
-    this.#changed();
-  }
-
-  /** What goes and what comes is staged while the writer goes on; only the last step keeps it from beginning a segment. */
-  async #replace(
-    log: LogName,
-    seen: LogLook,
-    gone: readonly SegmentLayout[],
-    made: { readonly name: string; readonly content: AsyncIterable<Uint8Array> } | undefined,
-  ): Promise<void> {
-    const staging = this.#staging(log);
-    const replace = new Replace(this.#connection, this.#keys, staging, { log, seen, gone });
-    try {
-      const layout = await replace.build(made);
-      await this.#inTurn(async () => {
-        const now = await this.#look(log);
-        const names = new Set(gone.map(({ name }) => name));
-        const at = now.segments.findIndex(({ name }) => names.has(name));
-        const rest = now.segments.filter(({ name }) => !names.has(name));
-        if (layout !== undefined) rest.splice(at, 0, layout);
-        const active = now.segments.at(-1) as SegmentLayout;
-        // Without the active segment nobody is writing: recovery made it, and takes it back.
-        const alone = now.end === undefined || names.has(active.name);
-        await staging.publish({
-          layout: rest,
-          noted: now.noted,
-          ...(alone ? { end: { end: endWithout(now, rest.at(-1), staging.length), was: now.last } } : {}),
-          ...(layout === undefined ? {} : { superseded: gone }),
-          mustBeRead: layout === undefined || this.#compactUnread ? undefined : replace.newest,
-        });
-      });
-    } catch (error) {
-      await staging.discard().catch(() => undefined); // else the next run does
-      throw error;
-    } finally {
-      this.#changed();
-    }
+    return this.#compacting.remove(segments);
   }
 
   async vouch(lastSeqs: Readonly<Partial<Record<LogName, number>>>): Promise<void> {
@@ -329,12 +261,6 @@ export class RedisClaim implements Claim {
     return new Staging(this.#connection, this.#keys, this.#lease.token, log);
   }
 
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#turn.then(work);
-    this.#turn = done.catch(() => undefined);
-    return done;
-  }
-
   /** Segments are numbered by the time at which they began, so that ids tell times as far as they can. */
   #newNumber(last: string): number {
     return Math.max(this.#env.clock.nowMs(), parseId(last).ms + 1);
@@ -376,10 +302,4 @@ export class RedisClaim implements Claim {
       hint: "mend the cause, then open the store again; run papyra persistence scan to see what is there",
     });
   }
-}
-
-function logOf(segment: string): LogName {
-  const log = LOG_NAMES.find((name) => segment.startsWith(`${name}.`));
-  if (log === undefined) throw new PapyraError("STORE_NOT_FOUND", `there is no segment ${segment}`);
-  return log;
 }

@@ -1,5 +1,6 @@
 // Where a log ends, before and after a write. PURE.
 import type { LogName } from "../log/record.ts";
+import { activeName, closedName } from "../log/segments.ts";
 import { idText, type LogEnd, parseId, place, type SegmentLayout } from "./layout.ts";
 import type { LogLook } from "./look.ts";
 
@@ -44,4 +45,16 @@ export function endWithout(seen: LogLook, newest: SegmentLayout | undefined, len
   const { ms, off } = parseId(seen.last);
   const next = idText({ ms, off: off + 1 });
   return { seq: seen.end?.seq ?? 0, last: seen.last, bytes: newest?.bytes ?? 0, length, next };
+}
+
+/** The segments of a log once its active one is closed, under a name that no other has. */
+export function closedLayouts(seen: LogLook, log: LogName, closedSeq: number): SegmentLayout[] {
+  const names = new Set([...seen.superseded, ...seen.segments].map(({ name }) => name));
+  let generation = 0;
+  while (names.has(closedName(log, closedSeq, generation))) generation += 1;
+  return seen.segments.map((segment) => ({
+    ...segment,
+    name: segment.name === activeName(log) ? closedName(log, closedSeq, generation) : segment.name,
+    runs: [...segment.runs],
+  }));
 }

@@ -62,6 +62,7 @@ describe("docs/backends.md", () => {
       "persistence scan",
       "persistence startup-check",
       "persistence recover",
+      "persistence compact",
       "persistence account",
       "inspect events",
       "doctor run",

@@ -3,17 +3,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Backend, Claim, Segment } from "../../src/backends/backend.ts";
 import { openStore } from "../../src/backends/open.ts";
-import { nodeEnv } from "../../src/env/node.ts";
 import { compactedName } from "../../src/log/segments.ts";
 import { compact } from "../../src/ops/compact.ts";
 import { scan } from "../../src/ops/scan.ts";
-import { connectClient } from "../../src/redis/client.ts";
-import { Connection } from "../../src/redis/connection.ts";
 import { redisStore, type RedisStoreOptions } from "../../src/redis/index.ts";
-import { keysOf } from "../../src/redis/keys.ts";
-import { look } from "../../src/redis/look.ts";
-import { resolveRedisOptions } from "../../src/redis/options.ts";
-import { Staging } from "../../src/redis/staging.ts";
 import { event, payloadsOf, withStore } from "../../src/testing/contract-subject.ts";
 import { IMPATIENT, QUICK } from "./history.ts";
 import { ChaosProxy, type Fault } from "./proxy.ts";
@@ -225,32 +218,6 @@ test("a step of another time that arrives in the middle costs nothing", async ()
   expect(await rawEntries(admin, `papyra:${systemId}:events`)).toEqual(before);
 });
 
-test("whatever is written while the stream is copied is in the new one, however much it is", async () => {
-  const systemId = uniqueSystem();
-  await filled(systemId);
-  const options = resolveRedisOptions({ url: server.url, systemId });
-  const make = () => connectClient(options, nodeEnv.clock);
-  const connection = new Connection(make, nodeEnv.clock, options.timing, "a test");
-  const keys = keysOf(options.base);
-  await withStore(storeOf(systemId, { segmentBytes: 1 << 30 }), async (store) => {
-    const token = (await admin.hGet(keys.meta, "writer")) as string;
-    const staging = new Staging(connection, keys, token, "events");
-    await staging.begin();
-    await staging.copy("-", "+");
-    for (let i = 0; i < 26; i++)
-      await store.append(
-        "events",
-        numbers(1, 100).map((n) => event(1000 + 100 * i + n)),
-      );
-    const seen = (await look(connection, keys)).logs.events;
-    await staging.publish({ layout: seen.segments, noted: seen.noted });
-    await store.append("events", [event("last")]);
-  });
-  const seen = await withStore(storeOf(systemId), (store) => payloadsOf(store, "events"));
-  expect(seen).toEqual([...numbers(1, COUNT), ...numbers(1001, 3600), "last"]);
-  expect((await scan(storeOf(systemId))).anomalies).toEqual([]);
-});
-
 describe("a compaction that is cut off", () => {
   /** The scripts that stage, publish and forget, by what is in no other. */
   const steps = ["for k = 3, #KEYS do if", "COUNT', ARGV[4]", "ARGV[i + 1]", "XSETID", "HDEL', KEYS[1], ARGV[2]"];
@@ -305,27 +272,4 @@ test("without what stands beside them, compacted streams say the same", async ()
   expect(await records()).toBe(before);
   await compact(storeOf(systemId), KEEP_10);
   await assertCompacted(systemId);
-});
-
-test("opening reads a few entries of each closed segment, however long it is", async () => {
-  const costs: number[] = [];
-  for (const segmentBytes of [8 << 10, 64 << 10]) {
-    const systemId = uniqueSystem();
-    const backend = storeOf(systemId, { segmentBytes });
-    await withStore(backend, async (store) => {
-      const segments = async () => (await backend.view()).segments.filter(({ log }) => log === "events").length;
-      for (let n = 1; (await segments()) < 6; n++)
-        await store.append(
-          "events",
-          numbers(1, 20).map((i) => event(20 * n + i)),
-        );
-    });
-    const opened = redisStore({ url: server.url, systemId });
-    await admin.sendCommand(["CONFIG", "RESETSTAT"]);
-    await (await openStore(opened)).close();
-    const stats = await admin.sendCommand<string>(["INFO", "commandstats"]);
-    const calls = [...stats.matchAll(/cmdstat_(?:xrange|xrevrange):calls=(\d+)/g)].map(([, n]) => Number(n));
-    costs.push(calls.reduce((sum, n) => sum + n, 0));
-  }
-  expect(Math.abs((costs[0] as number) - (costs[1] as number))).toBeLessThan(12);
 });
