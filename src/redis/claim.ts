@@ -7,9 +7,9 @@ import { ensureError, PapyraError } from "../errors.ts";
 import { encodeIdentity } from "../log/codec.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { activeName } from "../log/segments.ts";
-import type { Argument, Connection, Reply } from "./connection.ts";
+import type { Connection, Reply } from "./connection.ts";
 import type { Keys } from "./keys.ts";
-import { after, closedLayouts, endOf, fresh, type StreamWrite } from "./ends.ts";
+import { after, closedLayouts, endOf, fresh, type StreamWrite, writeArguments } from "./ends.ts";
 import { encodeEnd, encodeLayout, type LogEnd, parseId, type SegmentLayout } from "./layout.ts";
 import type { Lease } from "./lease.ts";
 import { Compacting, logOf } from "./compacting.ts";
@@ -268,11 +268,7 @@ export class RedisClaim implements Claim {
 
   async #write(writes: readonly StreamWrite[], fields: readonly string[]): Promise<void> {
     const streams = writes.map(({ log }) => this.#keys.stream(log));
-    const parts = writes.flatMap(({ log, expected, next, bytes, seq, reaches }): Argument[] => {
-      const { ms, off } = parseId(next);
-      const raw = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-      return [log, expected, String(ms), String(off), raw, String(seq), String(reaches)];
-    });
+    const parts = writes.flatMap(writeArguments);
     const { token, value, leaseMs } = this.#lease;
     const args = [token, value, String(leaseMs), String(fields.length / 2), ...fields, ...parts];
     this.#settled(await this.#connection.script(WRITE, [this.#keys.meta, this.#keys.writer, ...streams], args));

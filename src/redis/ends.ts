@@ -1,6 +1,7 @@
 // Where a log ends, before and after a write. PURE.
 import type { LogName } from "../log/record.ts";
 import { activeName, closedName } from "../log/segments.ts";
+import type { Argument } from "./connection.ts";
 import { idText, type LogEnd, parseId, place, type SegmentLayout } from "./layout.ts";
 import type { LogLook } from "./look.ts";
 
@@ -57,4 +58,11 @@ export function closedLayouts(seen: LogLook, log: LogName, closedSeq: number): S
     name: segment.name === activeName(log) ? closedName(log, closedSeq, generation) : segment.name,
     runs: [...segment.runs],
   }));
+}
+
+/** As the script takes it. */
+export function writeArguments({ log, expected, next, bytes, seq, reaches }: StreamWrite): Argument[] {
+  const { ms, off } = parseId(next);
+  const raw = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  return [log, expected, String(ms), String(off), raw, String(seq), String(reaches)];
 }
