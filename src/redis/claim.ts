@@ -60,8 +60,7 @@ export class RedisClaim implements Claim {
     this.#lease = place.lease;
     this.#changed = place.changed;
     this.#witness = place.witness;
-    const { keys, lease, compactUnread, changed } = place;
-    this.#compacting = new Compacting(connection, { keys, token: lease.token, compactUnread, changed });
+    this.#compacting = new Compacting(connection, { ...place, token: place.lease.token });
   }
 
   /** Compares with what the witness knows; from now on it is told now and then. */
