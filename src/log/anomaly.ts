@@ -54,11 +54,8 @@ export interface Anomaly {
  * proved by the mark, behind which writing goes on in a new segment; a file that is none of ours; a missing file in which
  * nothing was, which opening makes anew.
  */
-export function isHarmless({ kind, acknowledged, offset, length }: Anomaly): boolean {
-  if (acknowledged !== "none") return false;
-  // A record that lacks its line break, in front of the leftover of the write that was torn there: it is whole.
-  if (kind === "malformed-line") return offset > 0 && length === 0;
-  return kind === "torn-tail" || kind === "unexpected-file" || kind === "missing-segment";
+export function isHarmless({ kind, acknowledged }: Anomaly): boolean {
+  return acknowledged === "none" && (kind === "torn-tail" || kind === "unexpected-file" || kind === "missing-segment");
 }
 
 /** Why it cannot be told whether acknowledged data was lost. */

@@ -70,7 +70,7 @@ test(`kill -9, ${ROUNDS} rounds: nothing that was acknowledged is lost, and ever
     if (i % 10 === 0 || i === ROUNDS) {
       await compare(path, ledger, i);
       sealed += readdirSync(path).filter((name) => /\.\d{20}\.ndjson$/.test(name)).length;
-      segmentBytes = segmentBytes === "" ? "300000" : "";
+      segmentBytes = segmentBytes === "" ? "60000" : "";
       path = mkdtempSync(join(tmpdir(), "papyra-kill-")); // a growing store would make the check the whole work
       places.push(path);
       ledger = { events: new Map(), journal: new Map() };
