@@ -133,7 +133,7 @@ export class Rehearsal implements Backend {
     this.#identified = true;
     this.changes.push({ verb: "create", file: STORE_FILE });
     for (const log of LOG_NAMES) {
-      if (view.segments.some((segment) => segment.log === log)) continue;
+      if (view.segments.some((segment) => segment.log === log && segment.active)) continue;
       const { store, lineage } = identity;
       this.#created.set(activeName(log), log);
       this.#pieces.set(activeName(log), [{ bytes: Buffer.from(encodeIdentity({ log, store, lineage })) }]);

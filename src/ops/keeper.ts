@@ -43,7 +43,11 @@ export class Keeper {
   }
 
   /** The files that are about to be made, and that of the store, which is made anew. */
-  async replacing(view: StoreView, made: readonly StoreFinding[], storeFile: StoreFinding | undefined): Promise<void> {
+  async replacing(
+    view: StoreView,
+    made: readonly Pick<StoreFinding, "file" | "log">[],
+    storeFile: StoreFinding | undefined,
+  ): Promise<void> {
     if (this.#run.mode !== "quarantine") return;
     if (storeFile !== undefined) await this.#storeFile(view, storeFile);
     const files = made.map(({ file, log }) => ({ name: file, log, bytes: undefined as number | undefined }));
