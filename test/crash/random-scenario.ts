@@ -259,9 +259,11 @@ export async function harmOne(
   if (log === undefined) return undefined;
   const bytes = disk.content(`${PATH}/${name}`);
   const lines = [...bytes.toString("latin1").matchAll(/^\{"seq":(\d+),[^\n]*\n/gm)];
-  const promised = lines.filter(
-    ([, seq]) => truth.acknowledged.get(log)?.has(Number(seq)) && truth.mayGo.get(log)?.has(Number(seq)) === false,
-  );
+  const promised = lines.filter(([, text]) => {
+    const seq = Number(text);
+    const expected = truth.mayGo.get(log)?.has(seq) || truth.harmed.get(log)?.has(seq);
+    return truth.acknowledged.get(log)?.has(seq) && !expected;
+  });
   if (promised.length === 0) return undefined;
   const line = dice.of(promised);
   const at = line.index + dice.below(line[0].length - 1); // the line break is no part of the record
