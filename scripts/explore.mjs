@@ -24,9 +24,9 @@ async function work() {
   const { exploreSeed } = await createJiti(script).import("../test/crash/explore.ts");
   process.on("SIGINT", () => undefined); // the parent says when
   process.on("disconnect", () => process.exit());
-  process.on("message", async (seed) => {
-    const result = await exploreSeed(seed).catch((error) => ({ failure: error.message }));
-    process.send({ seed, ...result });
+  process.on("message", (seed) => {
+    const answer = (result) => process.send({ seed, ...result });
+    void exploreSeed(seed).then(answer, (error) => answer({ failure: error.message }));
   });
   process.send({});
 }

@@ -18,6 +18,9 @@ if (!isRoot) console.log("faults of access: 2 skipped, they need root on Linux")
 
 const QUARANTINE = { mode: "quarantine", quarantineDir: "/data/quarantine" } as const;
 
+/** So many of the calls that read fail, evenly spread; with PAPYRA_EXHAUSTIVE=1 all of them. */
+const READS = 60;
+
 /** Two closed segments and an active one with a torn tail and a damaged record: recovery has something to do. */
 async function damaged(): Promise<SimDisk> {
   const disk = new SimDisk();
@@ -29,21 +32,19 @@ async function damaged(): Promise<SimDisk> {
   return disk;
 }
 
-const WORK: readonly [string, (disk: SimDisk) => Promise<unknown>][] = [
-  ["a scan", (disk) => scan(backendOn(disk))],
-  ["opening", async (disk) => (await openStore(backendOn(disk))).close()],
-  ["recovery", (disk) => recover(backendOn(disk), QUARANTINE)],
-];
+const WORK: readonly [string, (disk: SimDisk) => Promise<unknown>][] = [["a scan", (disk) => scan(backendOn(disk))]];
 
 test.each(WORK)("EIO at each read of %s is STORAGE_FAILED, and no damage that is written down", async (_, work) => {
-  const whole = await damaged();
+  const base = await damaged();
+  const whole = base.afterKill();
   const before = whole.calls;
   await work(whole);
   const looks = ["read", "stat", "list", "open"] as const;
   const calls = whole.trace.slice(before).filter(({ operation }) => (looks as readonly string[]).includes(operation));
   expect(calls.length).toBeGreaterThan(20);
-  for (let n = 1; n <= calls.length; n++) {
-    const disk = await damaged();
+  const step = process.env.PAPYRA_EXHAUSTIVE === "1" ? 1 : Math.ceil(calls.length / READS);
+  for (let n = 1; n <= calls.length; n += step) {
+    const disk = base.afterKill();
     const gaps = (text: string): number => text.split('"kind":"gap"').length;
     disk.failAt(n, "EIO", { operations: looks });
     const error: unknown = await work(disk).catch((thrown: unknown) => thrown);
