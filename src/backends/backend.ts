@@ -101,7 +101,7 @@ export interface Splice {
 export interface Claim {
   /** What a reader sees, but for the writer, who is the holder of this claim. Rejects with STORE_NOT_FOUND. */
   view(): Promise<StoreView>;
-  /** Makes the store: its identity and one empty segment a log. Logs that exist are kept. Idempotent. */
+  /** Makes the store: its identity and an empty active segment for each log that has none. What exists is kept. Idempotent. */
   create(identity: StoreIdentity): Promise<void>;
   /** Appends to several logs at once; the parts are in the order given. Resolves as durable as the policy says. */
   append(parts: readonly AppendPart[]): Promise<AppendedAt[]>;

@@ -166,8 +166,8 @@ class MemoryStore {
   create(identity: StoreIdentity): void {
     this.#identity = identity;
     for (const log of LOG_NAMES) {
-      const exists = [...this.#logs.keys()].some((name) => orderSegments([name], log).length > 0);
-      if (!exists) this.put(activeName(log), Buffer.from(encodeIdentity({ log, ...identity })));
+      if (!this.#logs.has(activeName(log)))
+        this.put(activeName(log), Buffer.from(encodeIdentity({ log, ...identity })));
     }
   }
 
