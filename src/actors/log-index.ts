@@ -68,7 +68,7 @@ export class LogIndex {
   ): Promise<IndexedRecord[]> {
     const found: IndexedRecord[] = [];
     let ordered = true;
-    for (const part of [...this.#parts]) {
+    for (const part of this.#parts) {
       const known =
         (await part.recordsOf(persistenceId, afterSeq, toSeq)) ??
         (await this.#reload(part as CachedSegment)).recordsOf(persistenceId, afterSeq, toSeq);
