@@ -54,9 +54,21 @@ export class RecordIndex {
     return this.#rows;
   }
 
-  /** All records, by the ids of their actors. */
-  byActor(): Map<string, IndexedRecord[]> {
-    return new Map([...this.#newest.keys()].map((id) => [id, this.recordsOf(id, 0)]));
+  get actors(): number {
+    return this.#newest.size;
+  }
+
+  /** Of each actor the seq, revision, journal seq, offset and length of every record, from the last row to the first. */
+  *rows(): Generator<[persistenceId: string, numbers: number[]]> {
+    const { seq, revision, journalSeq, offset, length, previous } = this.#columns;
+    for (const [id, newest] of this.#newest) {
+      const numbers: number[] = [];
+      for (let row = newest; row >= 0; row = previous[row] as number) {
+        numbers.push(seq[row] as number, revision[row] as number, journalSeq[row] as number);
+        numbers.push(offset[row] as number, length[row] as number);
+      }
+      yield [id, numbers];
+    }
   }
 
   add({ persistenceId, seq, revision, journalSeq, at }: IndexedRecord): void {

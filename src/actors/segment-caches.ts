@@ -41,8 +41,8 @@ export class SegmentCaches {
     const { facts } = reading;
     if (facts === undefined || !this.kept) return undefined;
     try {
-      const places = new Map([...index.byActor()].map(([id, own]) => [id, own.map((one) => ({ ...one, ...one.at }))]));
-      await this.#backend.writeCache?.(indexName(segment.name), encodeSegmentIndex(facts, places));
+      const cache = encodeSegmentIndex(facts, index.actors, index.rows());
+      await this.#backend.writeCache?.(indexName(segment.name), cache);
       return await openCached(this.#backend, segment);
     } catch {
       this.#counters.indexWritesFailed += 1;

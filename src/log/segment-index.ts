@@ -9,13 +9,14 @@
 // here. The offsets need none: what they lead to says which bucket it is. Pure.
 import { crc32 } from "node:zlib";
 import type { SeqRange } from "./anomaly.ts";
-import { encodeControlLine, parseObject, verifies } from "./codec.ts";
+import { completeLine, encodeControlLine, parseObject, verifies } from "./codec.ts";
 import type { GapRecord } from "./record.ts";
 
 /** Of another version, a cache is not believed. */
 const VERSION = 1;
 const ACTORS_PER_BUCKET = 8;
 const OFFSET_BYTES = 13;
+const PLACE_NUMBERS = 5;
 const NEWLINE = 0x0a;
 const HEAD_SEED = 0;
 
@@ -48,34 +49,33 @@ export interface ReadHead {
   readonly seed: number;
 }
 
-/** The whole cache. */
+/** The whole cache. `rows` are the numbers of each actor's places, as {@link Place} has them, the last place first. */
 export function encodeSegmentIndex(
-  head: Omit<IndexHead, "places" | "buckets">,
-  actors: ReadonlyMap<string, readonly Place[]>,
+  facts: Omit<IndexHead, "places" | "buckets">,
+  actors: number,
+  rows: Iterable<readonly [persistenceId: string, numbers: readonly number[]]>,
 ): Buffer {
-  const count = Math.max(1, Math.ceil(actors.size / ACTORS_PER_BUCKET));
-  const buckets: (string | number)[][][] = Array.from({ length: count }, () => []);
+  const count = Math.max(1, Math.ceil(actors / ACTORS_PER_BUCKET));
+  const buckets: string[] = Array.from({ length: count }, () => "");
   let places = 0;
-  for (const [id, own] of actors) {
-    const row: (string | number)[] = [id];
-    for (const { seq, revision, journalSeq, offset, length } of own) {
-      row.push(seq, revision, journalSeq, offset, length);
-    }
-    places += own.length;
-    (buckets[bucketOf(id, count)] as (string | number)[][]).push(row);
+  for (const [id, numbers] of rows) {
+    const bucket = bucketOf(id, count);
+    const separator = buckets[bucket] === "" ? "" : ",";
+    buckets[bucket] += `${separator}[${JSON.stringify(id)},${numbers.join(",")}]`;
+    places += numbers.length / PLACE_NUMBERS;
   }
-  const { seal, sealAt, gaps } = head;
-  const runs = head.runs.map(({ from, to }) => [from, to]);
+  const { seal, sealAt, gaps } = facts;
+  const runs = facts.runs.map(({ from, to }) => [from, to]);
   const fields = { version: VERSION, seal, seal_at: sealAt, places, buckets: count, runs, gaps };
-  const first = Buffer.from(encodeControlLine(HEAD_SEED, "index", fields));
+  const first = encodeControlLine(HEAD_SEED, "index", fields);
   const seed = crc32(first);
-  const lines = buckets.map((actorsOf, bucket) =>
-    Buffer.from(encodeControlLine(seed, "places", { bucket, actors: actorsOf })),
+  const lines = buckets.map((own, bucket) =>
+    completeLine(seed, `{"kind":"places","bucket":${bucket},"actors":[${own}]`),
   );
-  let at = first.length + (count + 1) * OFFSET_BYTES;
+  let at = Buffer.byteLength(first) + (count + 1) * OFFSET_BYTES;
   let offsets = offsetOf(at);
-  for (const line of lines) offsets += offsetOf((at += line.length));
-  return Buffer.concat([first, Buffer.from(offsets), ...lines]);
+  for (const line of lines) offsets += offsetOf((at += Buffer.byteLength(line)));
+  return Buffer.from(first + offsets + lines.join(""));
 }
 
 function offsetOf(at: number): string {
@@ -133,9 +133,15 @@ export function decodeBucket({ seed }: ReadHead, bucket: number, line: Buffer): 
 
 function placesOf(row: readonly number[]): Place[] {
   const places: Place[] = [];
-  for (let i = 0; i + 5 <= row.length; i += 5) {
-    const [seq, revision, journalSeq, offset, length] = row.slice(i, i + 5) as [number, number, number, number, number];
+  for (let i = 0; i + PLACE_NUMBERS <= row.length; i += PLACE_NUMBERS) {
+    const [seq, revision, journalSeq, offset, length] = row.slice(i, i + PLACE_NUMBERS) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
     places.push({ seq, revision, journalSeq, offset, length });
   }
-  return places;
+  return places.reverse();
 }

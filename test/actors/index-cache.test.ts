@@ -13,6 +13,7 @@ import { SimDisk } from "../../src/testing/sim-disk.ts";
 import { counting } from "../counting.ts";
 import { cachesInFiles, happened, revisionsOf, withJournal, writeRounds } from "./index-helpers.ts";
 import { ledgerWith, startSystem } from "./persistent-helpers.ts";
+import { settle } from "./world.ts";
 
 const ROUNDS = 6;
 const RARE = [1, 2, 3];
@@ -83,13 +84,15 @@ test("segments that are closed while a system runs have their caches when it sto
   const disk = new SimDisk();
   const backend = fileBackend({ path: "/s", segmentBytes: 4096 }, disk.env);
   const ledger = ledgerWith({ snapshot: { everyEvents: 7 } });
+  disk.pause = (call) => (call.path.includes("/index") ? settle() : undefined); // slower than everything else
   const system = await startSystem(backend);
   for (let n = 1; n <= 80; n++) await system.get(ledger, `${n % 5}`).ask("put", { key: "k", value: n });
   await system.stop();
+  const names = await cachesInFiles(disk, "/s").names();
   const { segments } = await backend.view();
   const closed = segments.filter(({ log, active }) => !active && (log === "journal" || log === "snapshots"));
   expect(closed.length).toBeGreaterThan(5);
-  expect(await cachesInFiles(disk, "/s").names()).toEqual(closed.map(({ name }) => indexName(name)).sort());
+  expect(names).toEqual(closed.map(({ name }) => indexName(name)).sort());
   const again = await startSystem(backend);
   expect(await again.get(ledger, "3").ask("revision")).toBe(16);
   expect(again.metrics()).toMatchObject({ segmentsIndexed: 0, indexWritesFailed: 0 });

@@ -32,22 +32,22 @@ const WORLDS: Readonly<Record<string, () => World>> = {
   },
 };
 
-const any = fc.nat({ max: 1_000_000 });
+const number = fc.nat({ max: 1_000_000 });
 const step = fc.oneof(
   {
     weight: 6,
-    arbitrary: fc.record({ do: fc.constant("put" as const), id: any, times: fc.integer({ min: 1, max: 12 }) }),
+    arbitrary: fc.record({ do: fc.constant("put" as const), id: number, times: fc.integer({ min: 1, max: 12 }) }),
   },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("stop" as const), id: any }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("stop" as const), id: number }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("restart" as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("compact" as const), keep: fc.constantFrom(0, 5, 40) }) },
   {
     weight: 4,
     arbitrary: fc.record({
       do: fc.constant("harm" as const),
-      which: any,
+      which: number,
       how: fc.constantFrom("delete", "flip", "cut", "exchange", "old", "empty"),
-      at: any,
+      at: number,
     }),
   },
 );
