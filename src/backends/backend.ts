@@ -117,7 +117,7 @@ export interface Claim {
   rewrite(segment: string, splices: readonly Splice[]): Promise<void>;
   /** Puts a new closed segment in place, atomically and durably. No segment has its name. */
   publish(segment: string, content: AsyncIterable<Uint8Array>): Promise<void>;
-  /** Removes closed segments, durably: those that were replaced, or in which nothing is left. */
+  /** Removes closed segments, durably, and their caches: those that were replaced, or in which nothing is left. */
   remove(segments: readonly string[]): Promise<void>;
   /** Vouches that these logs are durable up to these seqs and no further; what was known of other logs stays. */
   vouch(lastSeqs: Readonly<Partial<Record<LogName, number>>>): Promise<void>;
@@ -148,6 +148,13 @@ export interface Backend {
   quarantine(directory: string, files: ReadonlyMap<string, AsyncIterable<Uint8Array>>): Promise<void>;
   /** Bytes of what `quarantine` has kept. Rejects with STORE_NOT_FOUND. */
   readKept(directory: string, file: string): AsyncIterable<Uint8Array>;
+  /**
+   * Bytes `[from, to)` of a cache, fewer where it ends before; undefined when it is not there or cannot be read. Whoever reads
+   * it verifies what it gets: a cache may be deleted, cut, stale or damaged at any time. Backends that keep none lack both.
+   */
+  readCache?(name: string, from: number, to: number): Promise<Buffer | undefined>;
+  /** Keeps a cache, in place of the one of that name; not durably. It needs no claim, since nothing depends on it. */
+  writeCache?(name: string, bytes: Uint8Array): Promise<void>;
   /** How many bytes can still be stored here; Infinity when nothing says so. */
   freeBytes(): Promise<number>;
   /** Becomes the one writer. Rejects with STORE_LOCKED, naming the holder. */

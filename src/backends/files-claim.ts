@@ -9,6 +9,7 @@ import { encodeIdentity } from "../log/codec.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { activeName, closedName, LOCK_FILE, parseFileName, STORE_FILE } from "../log/segments.ts";
 import type { AppendedAt, AppendPart, Claim, Splice, StoreIdentity, StoreView } from "./backend.ts";
+import { removeWithCache } from "./cache-files.ts";
 import type { ResolvedFileOptions } from "./file-options.ts";
 import { isHeldAt, takeLock } from "./lock.ts";
 import { MarkFile, readMark } from "./mark-file.ts";
@@ -168,7 +169,7 @@ class FilesClaim implements Claim {
     this.#assertUsable();
     if (segments.length === 0) return;
     await this.#assertSoleWriter();
-    for (const segment of segments) await this.#env.fs.remove(join(this.#path, segment));
+    for (const segment of segments) await removeWithCache(this.#env.fs, this.#path, segment);
     await this.#env.fs.syncDir(this.#path);
   }
 
