@@ -122,9 +122,10 @@ export const MUTANTS = [
   {
     name: "recovery removes before it has kept the bytes",
     file: "src/ops/recover.ts",
-    find: '    if (this.#options.mode === "quarantine" && plan.removed.length > 0) await this.#keep(view, plan.removed);\n',
+    find: "    await this.#keeper.removed(view, plan.removed, this.#round);\n",
     replace: "",
     tests: ["test/damage.test.ts"],
+    filter: "every line",
   },
   {
     name: "the checksum does not cover the identity line",
@@ -799,5 +800,19 @@ export const MUTANTS = [
     replace: "void there;",
     tests: ["test/actors/index-histories.test.ts"],
     filter: "files on",
+  },
+  {
+    name: "the segments of a store are listed once",
+    file: "src/backends/segment-files.ts",
+    find: "const again = await env.fs.list(path);",
+    replace: "const again = names;",
+    tests: ["test/beside-writer.test.ts"],
+  },
+  {
+    name: "a segment that is gone when it is looked at is left out",
+    file: "src/backends/segment-files.ts",
+    find: "if (same && !segments.includes(undefined)) return",
+    replace: "if (same || !segments.includes(undefined)) return",
+    tests: ["test/beside-writer.test.ts"],
   },
 ];
