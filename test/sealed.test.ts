@@ -202,3 +202,36 @@ test("a flipped bit anywhere in a sealed segment is found, at most twice, and re
     expect(allBytes(place).equals(bytes)).toBe(true);
   }
 });
+
+for (const [kind, make] of Object.entries(PLACES)) {
+  describe(`recovery: ${kind}`, () => {
+    test("a sealed segment that loses every record gets a seal that says so", async () => {
+      const place = make();
+      await sealedStore(place, undefined, ([first, ...rest]) => {
+        const bytes = Buffer.from(first as Buffer);
+        for (const { index } of bytes.toString("latin1").matchAll(/^\{"seq":/gm)) bytes[index + 30]! ^= 1;
+        return [bytes, ...rest];
+      });
+      const recovered = await recover(place.backend, { mode: "quarantine" });
+      expect(recovered, JSON.stringify(recovered.after.anomalies)).toMatchObject({ ok: true, after: { ok: true } });
+      const first = place.get(NAMES[0] as string).toString();
+      expect(first.split("\n").length, "the identity and the seal").toBe(3);
+      expect(first).toContain('"records":0,"first_seq":0,"last_seq":0');
+      expect((await recover(place.backend, { mode: "quarantine" })).changed).toBe(false);
+    });
+
+    test("without an active segment, as a crash while one is closed leaves it, gap records find their place", async () => {
+      const place = make();
+      await sealedStore(place, undefined, (files) => {
+        const bytes = Buffer.from(files[0] as Buffer);
+        bytes[bytes.indexOf('{"seq":2,') + 30]! ^= 1;
+        return [bytes, files[1], files[2], undefined];
+      });
+      const recovered = await recover(place.backend, { mode: "quarantine" });
+      expect(recovered).toMatchObject({ ok: true, after: { ok: true } });
+      expect(recovered.actions.map(({ what }) => what)).toContain("file created");
+      expect(recovered.gaps).toContainEqual(expect.objectContaining({ from: 2, to: 2, reason: "quarantined" }));
+      expect((await recover(place.backend, { mode: "quarantine" })).changed).toBe(false);
+    });
+  });
+}

@@ -1,5 +1,5 @@
 // The journal and the snapshots of an open store, as persistent actors use them: an actor's own records and no others, and
-// appends that are known at once. What is found where is a cache in memory; the logs are the truth.
+// appends that are known at once. What is found where is known from caches, on the disk and in memory; the logs are the truth.
 import type { Location } from "../backends/locate.ts";
 import { isReplaced, VIEWS_MAX } from "../backends/steady.ts";
 import type { Store } from "../backends/store.ts";
@@ -9,6 +9,8 @@ import type { Position } from "./history.ts";
 import { type BuiltIndex, buildIndex } from "./index-pass.ts";
 import type { IndexedRecord } from "./record-index.ts";
 import { RecordReader, type Sink } from "./record-reader.ts";
+import { SegmentCaches } from "./segment-caches.ts";
+import type { IndexedLog } from "./segment-reading.ts";
 
 /** A journal record before the store gives it a seq and a time. */
 export type NewJournalRecord = Extract<NewRecord, { readonly kind: "journal" }>;
@@ -30,6 +32,10 @@ export interface JournalCounters {
   snapshotsIgnored: number;
   /** Revisions that recoveries went on without, because `historyGaps` accepts it. */
   revisionsAccepted: number;
+  /** Closed segments that were read whole to learn what stands where, since no cache could tell. */
+  segmentsIndexed: number;
+  /** Caches of closed segments that could not be written: they cost time only. */
+  indexWritesFailed: number;
 }
 
 /** The counters of a journal that nobody has used. */
@@ -41,6 +47,8 @@ export const NOTHING_COUNTED: Readonly<JournalCounters> = Object.freeze({
   snapshotsFailed: 0,
   snapshotsIgnored: 0,
   revisionsAccepted: 0,
+  segmentsIndexed: 0,
+  indexWritesFailed: 0,
 });
 
 /** Both indexes, and how often they have been made. */
@@ -56,16 +64,19 @@ export class Journal {
   readonly store: Store;
   readonly #events: RecordReader<JournalRecord>;
   readonly #snapshots: RecordReader<SnapshotRecord>;
+  readonly #caches: SegmentCaches;
+  #caching: Promise<void> = Promise.resolve();
   #indexes: Indexes | undefined;
   #building: Promise<Indexes> | undefined;
   #generation = 0;
   /** What was appended while the indexes are being made. */
-  #meanwhile: { readonly log: "journal" | "snapshots"; readonly record: IndexedRecord }[] = [];
+  #meanwhile: { readonly log: IndexedLog; readonly record: IndexedRecord }[] = [];
 
   constructor(store: Store) {
     this.store = store;
     this.#events = new RecordReader(store, "journal");
     this.#snapshots = new RecordReader(store, "snapshots");
+    this.#caches = new SegmentCaches(store.backend, this.counters);
   }
 
   /**
@@ -80,15 +91,23 @@ export class Journal {
         return await read(indexes);
       } catch (error) {
         const replaced = isReplaced(error) && times < VIEWS_MAX;
-        if (!replaced && !(isPapyraError(error, "LOG_DAMAGED") && (damaged += 1) === 1)) throw error;
+        if (!replaced) {
+          if (!(isPapyraError(error, "LOG_DAMAGED") && (damaged += 1) === 1)) throw error;
+          this.#caches.trusted = false; // what is damaged is found by reading only
+        }
         if (this.#indexes?.generation === indexes.generation) this.#indexes = undefined;
       }
     }
   }
 
   /** Hands the actor's journal records behind `afterSeq` to `sink`. Rejects as {@link RecordReader.read} does. */
-  readEvents({ journal }: Indexes, persistenceId: string, afterSeq: number, sink: Sink<JournalRecord>): Promise<void> {
-    return this.#events.read(journal.index.recordsOf(persistenceId, afterSeq), sink);
+  async readEvents(
+    { journal }: Indexes,
+    persistenceId: string,
+    afterSeq: number,
+    sink: Sink<JournalRecord>,
+  ): Promise<void> {
+    return this.#events.read(await journal.index.recordsOf(persistenceId, afterSeq), sink);
   }
 
   /** One journal record. */
@@ -121,10 +140,25 @@ export class Journal {
     this.counters.snapshotsTaken += 1;
   }
 
-  #note(log: "journal" | "snapshots", record: IndexedRecord): void {
+  /** Resolves when the caches of segments that were closed are written, or given up. */
+  settled(): Promise<void> {
+    return this.#caching;
+  }
+
+  #note(log: IndexedLog, record: IndexedRecord): void {
     const known = this.#indexes?.[log];
-    if (known !== undefined && record.seq > known.lastSeq) known.index.add(record);
+    if (known !== undefined) this.#add(log, known, record);
     if (this.#building !== undefined) this.#meanwhile.push({ log, record });
+  }
+
+  /** A segment that is closed gets its cache, one after the other, and leaves the memory. */
+  #add(log: IndexedLog, { index, lastSeq }: BuiltIndex, record: IndexedRecord): void {
+    const closed = record.seq > lastSeq ? index.add(record) : undefined;
+    if (closed === undefined) return;
+    this.#caching = this.#caching.then(async () => {
+      const cached = await this.#caches.cacheClosed(log, closed.id);
+      if (cached !== undefined) index.replace(closed.part, cached);
+    });
   }
 
   async #ready(): Promise<Indexes> {
@@ -136,18 +170,24 @@ export class Journal {
   async #build(): Promise<Indexes> {
     this.#meanwhile = [];
     try {
-      const journal = await buildIndex(this.store, "journal");
-      const snapshots = await buildIndex(this.store, "snapshots");
+      const { journal, snapshots } = await this.#buildBoth();
       this.#generation += 1;
       const indexes = { journal, snapshots, generation: this.#generation };
-      for (const { log, record } of this.#meanwhile) {
-        if (record.seq > indexes[log].lastSeq) indexes[log].index.add(record);
-      }
+      for (const { log, record } of this.#meanwhile) this.#add(log, indexes[log], record);
       this.#indexes = indexes;
       return indexes;
     } finally {
       this.#building = undefined;
       this.#meanwhile = [];
+    }
+  }
+
+  async #buildBoth(): Promise<Pick<Indexes, "journal" | "snapshots">> {
+    for (;;) {
+      const { trusted } = this.#caches;
+      const journal = await buildIndex(this.store, "journal", this.#caches);
+      const snapshots = await buildIndex(this.store, "snapshots", this.#caches);
+      if (trusted === this.#caches.trusted) return { journal, snapshots };
     }
   }
 }

@@ -63,6 +63,11 @@ export class PersistentActors {
     this.#openStore = openStore;
   }
 
+  /** Resolves when nothing is read or written any more but for actors. */
+  async settled(): Promise<void> {
+    await this.#journal?.settled();
+  }
+
   /** What was counted. */
   get counters(): Readonly<JournalCounters> {
     return this.#journal?.counters ?? NOTHING_COUNTED;

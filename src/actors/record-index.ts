@@ -1,5 +1,5 @@
-// Where the records of each persistent actor stand in one log. A cache in memory: it is kept up to date from what is
-// appended, never stored, and can be thrown away and made again. Forty-four bytes a record, in arrays of numbers, so that
+// Where the records of persistent actors stand, in memory: of the active segment, of segments that no cache speaks for, and
+// of caches that are asked so often that they were read whole. Forty-four bytes a record, in arrays of numbers, so that
 // millions of records are no work for the garbage collector.
 import type { Location } from "../backends/locate.ts";
 
@@ -54,9 +54,21 @@ export class RecordIndex {
     return this.#rows;
   }
 
-  /** The ids of all actors that have a record. */
-  ids(): IterableIterator<string> {
-    return this.#newest.keys();
+  get actors(): number {
+    return this.#newest.size;
+  }
+
+  /** Of each actor the seq, revision, journal seq, offset and length of every record, from the last row to the first. */
+  *rows(): Generator<[persistenceId: string, numbers: number[]]> {
+    const { seq, revision, journalSeq, offset, length, previous } = this.#columns;
+    for (const [id, newest] of this.#newest) {
+      const numbers: number[] = [];
+      for (let row = newest; row >= 0; row = previous[row] as number) {
+        numbers.push(seq[row] as number, revision[row] as number, journalSeq[row] as number);
+        numbers.push(offset[row] as number, length[row] as number);
+      }
+      yield [id, numbers];
+    }
   }
 
   add({ persistenceId, seq, revision, journalSeq, at }: IndexedRecord): void {
@@ -77,8 +89,8 @@ export class RecordIndex {
     else this.#maxSeq = seq;
   }
 
-  /** The records of one actor with seqs behind `afterSeq`, in the order of their seqs. */
-  recordsOf(persistenceId: string, afterSeq: number): IndexedRecord[] {
+  /** The records of one actor with seqs behind `afterSeq` and up to `toSeq`, in the order of their seqs. */
+  recordsOf(persistenceId: string, afterSeq: number, toSeq: number = Number.MAX_SAFE_INTEGER): IndexedRecord[] {
     const { seq, revision, journalSeq, offset, length, segment, previous } = this.#columns;
     const found: IndexedRecord[] = [];
     for (let row = this.#newest.get(persistenceId) ?? -1; row >= 0; row = previous[row] as number) {
@@ -86,6 +98,7 @@ export class RecordIndex {
         if (this.#disordered) continue;
         break;
       }
+      if ((seq[row] as number) > toSeq) continue;
       const at = {
         ...(this.#segments[segment[row] as number] as Pick<Location, "segment" | "id">),
         offset: offset[row] as number,

@@ -82,7 +82,7 @@ async function chooseBase(
     const hint = `run: papyra persistence scan --path ${journal.store.backend.location}`;
     report(new PapyraError("LOG_DAMAGED", what, { hint, details: { persistenceId, seq: entry.seq, file, offset } }));
   };
-  for (const entry of indexes.snapshots.index.recordsOf(persistenceId, 0).reverse()) {
+  for (const entry of (await indexes.snapshots.index.recordsOf(persistenceId, 0)).reverse()) {
     if (base !== undefined && entry.revision <= reach.revision) continue;
     const record = await journal.snapshotAt(entry);
     const foreign = await whyForeign(journal, indexes, entry, record);
@@ -109,8 +109,8 @@ async function whyForeign(
 ): Promise<string | undefined> {
   const { journalSeq, revision, persistenceId } = entry;
   if (journalSeq > journal.store.lastSeq("journal")) return "it is ahead of its journal, which was copied earlier";
-  const [row] = indexes.journal.index.recordsOf(persistenceId, journalSeq - 1);
-  if (row?.seq !== journalSeq) {
+  const [row] = await indexes.journal.index.recordsOf(persistenceId, journalSeq - 1, journalSeq);
+  if (row === undefined) {
     return isAbsent(indexes.journal.absences, journalSeq) ? undefined : "the journal tells another history";
   }
   if (row.revision !== revision) return "the journal tells another history";

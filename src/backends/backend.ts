@@ -101,7 +101,7 @@ export interface Splice {
 export interface Claim {
   /** What a reader sees, but for the writer, who is the holder of this claim. Rejects with STORE_NOT_FOUND. */
   view(): Promise<StoreView>;
-  /** Makes the store: its identity and one empty segment a log. Logs that exist are kept. Idempotent. */
+  /** Makes the store: its identity and an empty active segment for each log that has none. What exists is kept. Idempotent. */
   create(identity: StoreIdentity): Promise<void>;
   /** Appends to several logs at once; the parts are in the order given. Resolves as durable as the policy says. */
   append(parts: readonly AppendPart[]): Promise<AppendedAt[]>;
@@ -117,7 +117,7 @@ export interface Claim {
   rewrite(segment: string, splices: readonly Splice[]): Promise<void>;
   /** Puts a new closed segment in place, atomically and durably. No segment has its name. */
   publish(segment: string, content: AsyncIterable<Uint8Array>): Promise<void>;
-  /** Removes closed segments, durably: those that were replaced, or in which nothing is left. */
+  /** Removes closed segments, durably, and their caches: those that were replaced, or in which nothing is left. */
   remove(segments: readonly string[]): Promise<void>;
   /** Vouches that these logs are durable up to these seqs and no further; what was known of other logs stays. */
   vouch(lastSeqs: Readonly<Partial<Record<LogName, number>>>): Promise<void>;
@@ -158,6 +158,13 @@ export interface Backend {
   quarantine(directory: string, files: ReadonlyMap<string, AsyncIterable<Uint8Array>>): Promise<void>;
   /** Bytes of what `quarantine` has kept. Rejects with STORE_NOT_FOUND. */
   readKept(directory: string, file: string): AsyncIterable<Uint8Array>;
+  /**
+   * Bytes `[from, to)` of a cache, fewer where it ends before; undefined when it is not there or cannot be read. Whoever reads
+   * it verifies what it gets: a cache may be deleted, cut, stale or damaged at any time. Backends that keep none lack both.
+   */
+  readCache?(name: string, from: number, to: number): Promise<Buffer | undefined>;
+  /** Keeps a cache, in place of the one of that name; not durably. It needs no claim, since nothing depends on it. */
+  writeCache?(name: string, bytes: Uint8Array): Promise<void>;
   /** How many bytes can still be stored here; Infinity when nothing says so. */
   freeBytes(): Promise<number>;
   /** Asks the place how safely it keeps what it is given, for doctor; `durability` is what it said last. */

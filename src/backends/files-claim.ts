@@ -9,6 +9,7 @@ import { encodeIdentity } from "../log/codec.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { activeName, closedName, LOCK_FILE, parseFileName, STORE_FILE } from "../log/segments.ts";
 import type { AppendedAt, AppendPart, Claim, Splice, StoreIdentity, StoreView } from "./backend.ts";
+import { removeWithCache } from "./cache-files.ts";
 import type { ResolvedFileOptions } from "./file-options.ts";
 import { isHeldAt, takeLock } from "./lock.ts";
 import { MarkFile, readMark } from "./mark-file.ts";
@@ -53,20 +54,15 @@ class FilesClaim implements Claim {
   }
 
   /**
-   * 1. each missing log is put in place whole, with its identity line; 2. papyra.json follows: from here on a log that
+   * 1. each missing active segment is put in place whole, with its identity line; 2. papyra.json follows: from here on a log that
    * is not there is missing. A crash before 2 leaves logs that say themselves whose they are, and this is called again.
    */
   async create(identity: StoreIdentity): Promise<void> {
     this.#assertUsable();
     const { fs, random } = this.#env;
     const names = await fs.list(this.#path);
-    const has = (log: LogName) =>
-      names.some((name) => {
-        const parsed = parseFileName(name);
-        return (parsed.type === "active" || parsed.type === "closed") && parsed.log === log;
-      });
     for (const log of LOG_NAMES) {
-      if (has(log)) continue;
+      if (names.includes(activeName(log))) continue;
       const line = encodeIdentity({ log, store: identity.store, lineage: identity.lineage });
       await replaceDurably(fs, random, join(this.#path, activeName(log)), (append) => append(Buffer.from(line)));
     }
@@ -173,7 +169,7 @@ class FilesClaim implements Claim {
     this.#assertUsable();
     if (segments.length === 0) return;
     await this.#assertSoleWriter();
-    for (const segment of segments) await this.#env.fs.remove(join(this.#path, segment));
+    for (const segment of segments) await removeWithCache(this.#env.fs, this.#path, segment);
     await this.#env.fs.syncDir(this.#path);
   }
 

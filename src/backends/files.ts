@@ -16,6 +16,7 @@ import {
   type StoreIdentity,
   type StoreView,
 } from "./backend.ts";
+import { readCacheFile, writeCacheFile } from "./cache-files.ts";
 import { type FileStoreOptions, resolveFileOptions } from "./file-options.ts";
 import { claimFiles } from "./files-claim.ts";
 import { listSegments, readSegment } from "./segment-files.ts";
@@ -73,6 +74,8 @@ export function fileBackend(input: FileStoreOptions, env: Env): Backend {
       if (stat === undefined) throw notFound(path, "nothing is kept at");
       yield* readRange(env.fs, path, 0, stat.bytes);
     },
+    readCache: (name, from, to) => readCacheFile(env.fs, place.directory, name, from, to),
+    writeCache: (name, bytes) => writeCacheFile(env.fs, place.directory, name, bytes),
     async freeBytes() {
       await locate();
       return env.fs.freeBytes(place.directory);

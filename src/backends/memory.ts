@@ -5,9 +5,17 @@ import { PapyraError } from "../errors.ts";
 import { encodeIdentity } from "../log/codec.ts";
 import type { Reach } from "../log/ledger.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
-import { activeName, closedName, orderSegments, parseFileName, supersededSegments } from "../log/segments.ts";
+import {
+  activeName,
+  closedName,
+  indexName,
+  orderSegments,
+  parseFileName,
+  supersededSegments,
+} from "../log/segments.ts";
 import { refuseUnknown } from "../options.ts";
 import type { AppendedAt, AppendPart, Backend, Claim, Segment, Splice, StoreIdentity, StoreView } from "./backend.ts";
+import { Growing } from "./growing.ts";
 import { LIMITS_DEFAULT, resolveLimits, type StoreLimits } from "./limits.ts";
 
 /** Options of a memory store: its bounds. */
@@ -22,36 +30,8 @@ export interface MemoryBackend extends Backend {
   putSegment(name: string, bytes: Uint8Array | undefined): void;
   /** What recovery kept, by directory and name. */
   readonly quarantined: ReadonlyMap<string, Buffer>;
-}
-
-/** A growing buffer: appending must not copy the whole log. */
-class Growing {
-  static #made = 0;
-  readonly id: string;
-  #bytes = Buffer.alloc(4096);
-  #length = 0;
-
-  constructor(id: string = String((Growing.#made += 1))) {
-    this.id = id;
-  }
-
-  append(bytes: Uint8Array): void {
-    if (this.#length + bytes.length > this.#bytes.length) {
-      const larger = Buffer.alloc(Math.max(this.#bytes.length * 2, this.#length + bytes.length));
-      this.#bytes.copy(larger, 0, 0, this.#length);
-      this.#bytes = larger;
-    }
-    this.#bytes.set(bytes, this.#length);
-    this.#length += bytes.length;
-  }
-
-  get length(): number {
-    return this.#length;
-  }
-
-  view(): Buffer {
-    return this.#bytes.subarray(0, this.#length);
-  }
+  /** The caches, by name: worth nothing, and free to be changed. */
+  readonly caches: Map<string, Buffer>;
 }
 
 const CHUNK_BYTES = 1 << 20;
@@ -68,6 +48,9 @@ export function memoryBackend(options: MemoryStoreOptions, env: Env): MemoryBack
     segmentBytes: (name) => store.bytesOf(name),
     putSegment: (name, bytes) => store.put(name, bytes),
     quarantined: store.quarantined,
+    caches: store.caches,
+    readCache: async (name, from, to) => store.caches.get(name)?.subarray(from, to),
+    writeCache: async (name, bytes) => void store.caches.set(name, Buffer.from(bytes)),
     view: async () => store.view(false),
     async *read(segment, from, to, id) {
       const bytes = store.bytesOf(segment, id);
@@ -94,6 +77,7 @@ export function memoryBackend(options: MemoryStoreOptions, env: Env): MemoryBack
 class MemoryStore {
   readonly #env: Env;
   readonly quarantined = new Map<string, Buffer>();
+  readonly caches = new Map<string, Buffer>();
   readonly #logs = new Map<string, Growing>();
   readonly #last = new Map<LogName, number>();
   #identity: StoreIdentity | undefined;
@@ -166,8 +150,8 @@ class MemoryStore {
   create(identity: StoreIdentity): void {
     this.#identity = identity;
     for (const log of LOG_NAMES) {
-      const exists = [...this.#logs.keys()].some((name) => orderSegments([name], log).length > 0);
-      if (!exists) this.put(activeName(log), Buffer.from(encodeIdentity({ log, ...identity })));
+      if (!this.#logs.has(activeName(log)))
+        this.put(activeName(log), Buffer.from(encodeIdentity({ log, ...identity })));
     }
   }
 
@@ -211,6 +195,7 @@ class MemoryStore {
   put(name: string, bytes: Uint8Array | undefined): void {
     if (bytes === undefined) {
       this.#logs.delete(name);
+      this.caches.delete(indexName(name));
       return;
     }
     const log = new Growing(this.#logs.get(name)?.id);

@@ -3,7 +3,7 @@
 import { PapyraError } from "../errors.ts";
 import { encodeIdentity } from "../log/codec.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
-import { activeName, parseFileName, STORE_FILE } from "../log/segments.ts";
+import { activeName, STORE_FILE } from "../log/segments.ts";
 import type { Backend, Claim, Segment, Splice, StoreFinding, StoreIdentity, StoreView } from "./backend.ts";
 
 /** Bytes of the real segment, or bytes that were put in. */
@@ -133,7 +133,7 @@ export class Rehearsal implements Backend {
     this.#identified = true;
     this.changes.push({ verb: "create", file: STORE_FILE });
     for (const log of LOG_NAMES) {
-      if (view.segments.some((segment) => segment.log === log)) continue;
+      if (view.segments.some((segment) => segment.log === log && segment.active)) continue;
       const { store, lineage } = identity;
       this.#created.set(activeName(log), log);
       this.#pieces.set(activeName(log), [{ bytes: Buffer.from(encodeIdentity({ log, store, lineage })) }]);
@@ -149,9 +149,6 @@ export class Rehearsal implements Backend {
   async #rewrite(segment: string, splices: readonly Splice[]): Promise<void> {
     const { segments } = await this.#real.view();
     const bytes = segments.find(({ name }) => name === segment)?.bytes ?? 0;
-    const parsed = parseFileName(segment);
-    const isNew = !segments.some(({ name }) => name === segment) && parsed.type === "active";
-    if (isNew) this.#created.set(segment, parsed.log);
     const pieces = this.#pieces.get(segment) ?? [{ from: 0, to: bytes }];
     this.changes.push({ verb: "rewrite", file: segment, splices });
     this.#pieces.set(segment, spliced(pieces, splices));

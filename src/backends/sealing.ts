@@ -11,7 +11,8 @@ export type Sealed = Omit<Seal, "kind" | "previous" | "replaces">;
 
 /**
  * Describes the bytes of a segment that begins with `identityLine` and has no seal. Undefined when they are not what may be
- * sealed: another identity, damage, a line without its line break, records out of order, a seal, or no record at all.
+ * sealed: another identity, damage, a line without its line break, records out of order, or a seal. Where recovery has taken out
+ * every record, it says so with zeros.
  */
 export async function describeSegment(
   identityLine: Buffer,
@@ -46,17 +47,14 @@ export async function describeSegment(
       last = Buffer.from(lastLine(entry.bytes));
     }
   }
-  if (first === undefined || last === undefined || scanner.pendingBytes > 0) return undefined;
-  const [from, to] = [first, last].map(decodeRecord) as [
-    ReturnType<typeof decodeRecord>,
-    ReturnType<typeof decodeRecord>,
-  ];
+  if (head !== undefined || scanner.pendingBytes > 0) return undefined;
+  const [from, to] = [first, last].map((line) => (line === undefined ? undefined : decodeRecord(line)));
   return {
     records,
-    first_seq: from.seq,
-    last_seq: to.seq,
-    first_timestamp: from.timestamp,
-    last_timestamp: to.timestamp,
+    first_seq: from?.seq ?? 0,
+    last_seq: to?.seq ?? 0,
+    first_timestamp: from?.timestamp ?? 0,
+    last_timestamp: to?.timestamp ?? 0,
     bytes,
     sha256: hash.digest("hex"),
   };

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { constants, promises as fsp, readFileSync, type BigIntStats } from "node:fs";
 import { hostname } from "node:os";
+import { dirname } from "node:path";
 import type { ChildProcess, Clock, Env, FileLock, FileStat, Fs, Host, OpenFile, Random, Volume } from "./env.ts";
 import { PapyraError } from "../errors.ts";
 import { storageError } from "./storage-error.ts";
@@ -55,9 +56,24 @@ async function loadTryLock(): Promise<TryLock> {
 
 const OPEN_FLAGS = { read: constants.O_RDONLY, update: constants.O_RDWR } as const;
 
+/** Node's own recursion reports ENOENT on a read-only file system, which sends people to look at the path. */
+async function makeDir(dir: string): Promise<void> {
+  const make = (): Promise<void> =>
+    fsp.mkdir(dir).catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST" || (await fsp.stat(dir)).isDirectory() === false) throw error;
+    });
+  try {
+    await make();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT" || dirname(dir) === dir) throw error;
+    await makeDir(dirname(dir));
+    await make();
+  }
+}
+
 const nodeFs: Fs = {
   list: (dir) => named("list", dir, async () => (await fsp.readdir(dir)).sort()),
-  makeDir: (dir) => named("make the directory", dir, async () => void (await fsp.mkdir(dir, { recursive: true }))),
+  makeDir: (dir) => named("make the directory", dir, () => makeDir(dir)),
   async stat(path) {
     try {
       return toStat(await fsp.stat(path, { bigint: true }));

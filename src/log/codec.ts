@@ -89,7 +89,11 @@ export function putLineEnd(bytes: Buffer, view: DataView, start: number, end: nu
 
 /** A control line (a seal): it has a checksum but no seq, since compaction makes it anew. */
 export function encodeControlLine(seed: number, kind: string, fields: Readonly<Record<string, unknown>>): string {
-  const body = `{"kind":${JSON.stringify(kind)}${encodeFields(fields)}`;
+  return completeLine(seed, `{"kind":${JSON.stringify(kind)}${encodeFields(fields)}`);
+}
+
+/** The line of which `body` is everything before its suffix. */
+export function completeLine(seed: number, body: string): string {
   return `${body},"crc":"${hex8(crc32(body, seed))}"}\n`;
 }
 

@@ -103,14 +103,15 @@ export function speaksFor(mark: Mark, file: { id: string; changedMs: number }): 
 
 /**
  * How far a log must reach by its mark. While the machine has not booted since, every write that was acknowledged is
- * still in its memory at least, and the mark was written before each acknowledgement: it is exact.
+ * still in its memory at least, and the mark was written before each acknowledgement: it is exact. After a boot it is so only
+ * where everything that was acknowledged had been made durable: under a policy that promises less, more may be gone.
  */
 export function reachOf(mark: Mark, log: LogName, bootId: string): Reach | undefined {
   const known = mark.logs[log];
   if (known === null) return undefined;
   return sameBoot(known, bootId)
     ? { seq: known.written, exact: mark.stale !== true }
-    : { seq: known.durable, exact: mark.mode === "exact" && mark.stale !== true };
+    : { seq: known.durable, exact: mark.mode === "exact" && mark.stale !== true && known.written === known.durable };
 }
 
 function sameBoot(mark: { readonly boot: string }, bootId: string): boolean {

@@ -9,12 +9,14 @@ export const LOCK_FILE = "papyra.lock";
 export const MARK_FILE = "papyra.mark";
 /** Where recovery keeps damaged bytes when no other place is named. */
 export const QUARANTINE_DIR = "quarantine";
+/** Caches of where the records of each actor stand in closed segments; worth nothing. */
+export const INDEX_DIR = "index";
 
 /** What a file name in a store directory stands for. */
 export type FileName =
   | { readonly type: "active"; readonly log: LogName }
   | ClosedName
-  | { readonly type: "store" | "lock" | "mark" | "quarantine" }
+  | { readonly type: "store" | "lock" | "mark" | "quarantine" | "index" }
   | { readonly type: "temporary" }
   | { readonly type: "unexpected" };
 
@@ -51,6 +53,11 @@ export function compactedName(log: LogName, firstSeq: number, lastSeq: number, g
   return `${log}.${digits(firstSeq)}-${digits(lastSeq)}.g${generation}.ndjson`;
 }
 
+/** In its directory, the cache that tells what stands where in a closed segment. */
+export function indexName(segment: string): string {
+  return segment.replace(/\.ndjson$/, ".index");
+}
+
 function digits(seq: number): string {
   return String(seq).padStart(20, "0");
 }
@@ -60,6 +67,7 @@ export function parseFileName(name: string): FileName {
   if (name === LOCK_FILE) return { type: "lock" };
   if (name === MARK_FILE) return { type: "mark" };
   if (name === QUARANTINE_DIR) return { type: "quarantine" };
+  if (name === INDEX_DIR) return { type: "index" };
   if (TEMPORARY.test(name)) return { type: "temporary" };
   const log = LOG_NAMES.find((candidate) => name === activeName(candidate));
   if (log !== undefined) return { type: "active", log };

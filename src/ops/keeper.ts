@@ -42,13 +42,12 @@ export class Keeper {
     await keepUndo(this.#backend, directory, about, segment, splices);
   }
 
-  /** A segment that is about to be made. */
-  making(view: StoreView, file: string): Promise<void> {
-    return this.replacing(view, [{ kind: "missing-segment", file, detail: "" }], undefined);
-  }
-
   /** The files that are about to be made, and that of the store, which is made anew. */
-  async replacing(view: StoreView, made: readonly StoreFinding[], storeFile: StoreFinding | undefined): Promise<void> {
+  async replacing(
+    view: StoreView,
+    made: readonly Pick<StoreFinding, "file" | "log">[],
+    storeFile: StoreFinding | undefined,
+  ): Promise<void> {
     if (this.#run.mode !== "quarantine") return;
     if (storeFile !== undefined) await this.#storeFile(view, storeFile);
     const files = made.map(({ file, log }) => ({ name: file, log, bytes: undefined as number | undefined }));

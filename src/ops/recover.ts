@@ -4,8 +4,9 @@
 import type { Backend, Claim, Segment, Splice, StoreFinding, StoreView } from "../backends/backend.ts";
 import { checkLog } from "../backends/check.ts";
 import { PapyraError } from "../errors.ts";
-import { type Anomaly, isHarmless } from "../log/anomaly.ts";
+import { type Acknowledged, type Anomaly, isHarmless } from "../log/anomaly.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
+import { activeName } from "../log/segments.ts";
 import { type LogPlan, planRepair, type RemovedBytes } from "./plan.ts";
 import { Keeper } from "./keeper.ts";
 import { planSeals } from "./seals.ts";
@@ -119,15 +120,7 @@ class Recovery {
     if (view.identity !== undefined && (concerned || storeFile)) {
       await this.#keeper.replacing(view, missing, storeFile ? damaged : undefined);
       await this.#claim.create(view.identity);
-      for (const { file } of missing)
-        this.#act("file created", {
-          file,
-          offset: 0,
-          bytes: 0,
-          kind: "missing-segment",
-          seqs: undefined,
-          acknowledged: "unknown",
-        });
+      for (const { file } of missing) this.#act("file created", createdFile(file, "unknown"));
       if (storeFile)
         this.#act("identity restored", {
           file: damaged.file,
@@ -183,6 +176,7 @@ class Recovery {
         if (log !== undefined) await this.#seal(log, view, checked.account.findings);
         return;
       }
+      if (await this.#activeMade(log, view, plan)) continue;
       await this.#apply(view, plan);
       this.#note(checked.account.findings, plan);
     }
@@ -190,6 +184,18 @@ class Recovery {
       "INTERNAL",
       `recovery of ${log ?? "the log"} did not come to an end after ${ROUNDS_MAX} rounds`,
     );
+  }
+
+  /** Gap records go into the active segment, and a crash between closing one and beginning the next leaves none. */
+  async #activeMade(log: LogName | undefined, view: StoreView, plan: LogPlan): Promise<boolean> {
+    if (log === undefined || view.identity === undefined) return false;
+    const file = activeName(log);
+    const wanted = plan.segments.some(({ segment }) => segment === file);
+    if (!wanted || view.segments.some(({ name }) => name === file)) return false;
+    await this.#keeper.replacing(view, [{ file, log }], undefined);
+    await this.#claim.create(view.identity);
+    this.#act("file created", createdFile(file, "none"));
+    return true;
   }
 
   /** When every line is as it shall be: a crash before leaves seals that are about other bytes, and the next run mends them. */
@@ -215,10 +221,9 @@ class Recovery {
     for (const { segment: name, splices, removedBytes, insertedBytes } of plan.segments) {
       this.#options.signal?.throwIfAborted();
       const segment = (await this.#claim.view()).segments.find((one) => one.name === name);
-      // An active file that is missing is made: its identity line is what comes.
-      if (segment === undefined) await this.#keeper.making(view, name);
-      else await this.#keeper.rewriting(segment, splices);
-      this.#measure(segment ?? { name, bytes: 0 }, splices);
+      if (segment === undefined) throw new PapyraError("INTERNAL", `${name} was to be rewritten and is not there`);
+      await this.#keeper.rewriting(segment, splices);
+      this.#measure(segment, splices);
       await this.#claim.rewrite(name, splices);
       this.#rewritten.add(name);
       this.#removedBytes += removedBytes;
@@ -226,7 +231,7 @@ class Recovery {
     }
   }
 
-  #measure({ name, bytes }: Pick<Segment, "name" | "bytes">, splices: readonly Splice[]): void {
+  #measure({ name, bytes }: Segment, splices: readonly Splice[]): void {
     const grown = splices.reduce((sum, { remove, insert }) => sum + insert.length - remove, 0);
     this.#sizes.set(name, { before: this.#sizes.get(name)?.before ?? bytes, after: bytes + grown });
   }
@@ -283,6 +288,10 @@ class Recovery {
 }
 
 type LogPlanFinding = RemovedBytes["finding"];
+
+function createdFile(file: string, acknowledged: Acknowledged): Omit<RecoverAction, "what"> {
+  return { file, offset: 0, bytes: 0, kind: "missing-segment", seqs: undefined, acknowledged };
+}
 
 function removedFile(file: string): Omit<RecoverAction, "what"> {
   return { file, offset: 0, bytes: 0, kind: "unexpected-file", seqs: undefined, acknowledged: "none" };

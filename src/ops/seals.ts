@@ -99,6 +99,7 @@ async function newSeal(
   }
   const lost = old.length === 0 && typeof next?.seal.previous === "string" ? [next.seal.previous] : [];
   const replaces = [...new Set([...old.flatMap(digestsOf), ...lost])];
+  if (described.records === 0 && replaces.length === 0) return undefined; // nobody expects a seal where nothing is
   return { ...described, previous: before[0] ?? null, ...(replaces.length === 0 ? {} : { replaces }) };
 }
 

@@ -187,6 +187,11 @@ export class SimDisk {
   kill(): SimDisk {
     if (this.powerCut) throw new Error("the power is gone: the cache cannot be kept, use reboot()");
     this.#stopped ??= new ProcessKilled();
+    return this.afterKill();
+  }
+
+  /** The disk that a kill would give, while this one goes on. */
+  afterKill(): SimDisk {
     const clock = new ManualClock(this.clock.nowMs(), this.clock.monotonicMs());
     return this.#successor({ root: this.#root.copy(), clock, boot: this.#boot, freeBytes: this.freeBytes });
   }

@@ -1,6 +1,6 @@
 // What a power cut leaves of a simulated disk. Durable bytes and names always survive; of everything pending, any part may.
-// The model is stricter than any one file system: files tear at any byte, in sectors, as zeros or with a hole in front, and
-// directories keep their changes independently of each other. The same seed leaves the same bytes.
+// The model is stricter than any one file system: files tear at any byte, in sectors, in pages, as zeros or with a hole in
+// front, each independently of the others, and so do directories keep their changes. The same seed leaves the same bytes.
 import {
   applyEntry,
   applyWrite,
@@ -14,7 +14,8 @@ import {
 /** What survives of the things that were not synced: nothing, everything, or what the seed says. */
 export type Survival = "drop" | "keep" | "mixed";
 
-const SECTOR_BYTES = 512;
+/** What a disk writes whole: single bytes (no promise at all), sectors, pages. The seed says which. */
+const GRAINS = [1, 512, 4096] as const;
 
 /** Numbers in [0, 1) that depend on the seed alone. */
 export function seededNumbers(seed: number): () => number {
@@ -29,25 +30,26 @@ export function seededNumbers(seed: number): () => number {
 
 /** The tree that is found after a power cut. */
 export function survivingTree(root: SimDir, survival: Survival, seed: number): SimDir {
-  return survivingDir(root, survival, seededNumbers(seed), new Map());
+  const grain = GRAINS[Math.abs(seed) % GRAINS.length] as number;
+  return survivingDir(root, { survival, grain, next: seededNumbers(seed) }, new Map());
 }
 
-function survivingDir(
-  dir: SimDir,
-  survival: Survival,
-  next: () => number,
-  found: Map<SimFile | SimDir, SimFile | SimDir>,
-): SimDir {
+/** How one disk loses its power. */
+interface Loss {
+  readonly survival: Survival;
+  readonly grain: number;
+  readonly next: () => number;
+}
+
+function survivingDir(dir: SimDir, loss: Loss, found: Map<SimFile | SimDir, SimFile | SimDir>): SimDir {
   const names = new Map(dir.durable);
-  for (const change of survivingEntries(dir.pending, survival, next)) applyEntry(names, change);
-  const survivor = new SimDir(dir.number, survivingTime(dir, survival, next));
+  for (const change of survivingEntries(dir.pending, loss)) applyEntry(names, change);
+  const survivor = new SimDir(dir.number, survivingTime(dir, loss));
   found.set(dir, survivor);
   for (const [name, node] of names) {
     const known = found.get(node);
     if (known instanceof SimDir) continue; // half of a move survived: a directory never has two names
-    const child =
-      known ??
-      (node instanceof SimDir ? survivingDir(node, survival, next, found) : survivingFile(node, survival, next));
+    const child = known ?? (node instanceof SimDir ? survivingDir(node, loss, found) : survivingFile(node, loss));
     found.set(node, child);
     survivor.entries.set(name, child);
   }
@@ -55,30 +57,28 @@ function survivingDir(
   return survivor;
 }
 
-function survivingEntries(
-  pending: readonly PendingEntry[],
-  survival: Survival,
-  next: () => number,
-): readonly PendingEntry[] {
+function survivingEntries(pending: readonly PendingEntry[], { survival, next }: Loss): readonly PendingEntry[] {
   if (pending.length === 0 || survival === "keep") return pending;
   if (survival === "drop") return [];
   if (next() < 0.25) return pending.filter(() => next() < 0.5);
   return pending.slice(0, below(pending.length + 1, next));
 }
 
-function survivingTime(node: SimFile | SimDir, survival: Survival, next: () => number): number {
+function survivingTime(node: SimFile | SimDir, { survival, next }: Loss): number {
   if (node.changedMs === node.durableMs) return node.changedMs;
   return survival === "keep" || (survival === "mixed" && next() < 0.5) ? node.changedMs : node.durableMs;
 }
 
-function survivingFile(file: SimFile, survival: Survival, next: () => number): SimFile {
+function survivingFile(file: SimFile, loss: Loss): SimFile {
+  const { survival } = loss;
   const bytes = file.durable.share();
   if (survival === "keep") for (const write of file.pending) applyWrite(bytes, write);
-  if (survival === "mixed" && file.pending.length > 0) applySome(bytes, file.pending, next);
-  return new SimFile(file.number, survivingTime(file, survival, next), bytes);
+  if (survival === "mixed" && file.pending.length > 0) applySome(bytes, file.pending, loss);
+  return new SimFile(file.number, survivingTime(file, loss), bytes);
 }
 
-function applySome(bytes: SharedBytes, pending: readonly PendingWrite[], next: () => number): void {
+function applySome(bytes: SharedBytes, pending: readonly PendingWrite[], loss: Loss): void {
+  const { next } = loss;
   const kept = (writes: readonly PendingWrite[]): void => writes.forEach((write) => applyWrite(bytes, write));
   const choice = below(6, next);
   if (choice === 0) return;
@@ -86,16 +86,16 @@ function applySome(bytes: SharedBytes, pending: readonly PendingWrite[], next: (
   if (choice <= 3) {
     const whole = below(pending.length, next);
     kept(pending.slice(0, whole));
-    return applyTorn(bytes, pending[whole]!, next);
+    return applyTorn(bytes, pending[whole]!, loss);
   }
   for (const write of pending) {
     const fate = below(4, next);
     if (fate === 0) kept([write]);
-    else if (fate > 1) applyTorn(bytes, write, next);
+    else if (fate > 1) applyTorn(bytes, write, loss);
   }
 }
 
-function applyTorn(bytes: SharedBytes, write: PendingWrite, next: () => number): void {
+function applyTorn(bytes: SharedBytes, write: PendingWrite, { grain, next }: Loss): void {
   if (write.truncates === true) return; // a length changes or it does not
   const end = write.position + write.bytes.length;
   switch (below(4, next)) {
@@ -103,10 +103,11 @@ function applyTorn(bytes: SharedBytes, write: PendingWrite, next: () => number):
       return bytes.write(write.bytes.subarray(0, below(write.bytes.length, next)), write.position);
     case 1:
       for (let from = write.position; from < end; ) {
-        const to = Math.min(end, (Math.floor(from / SECTOR_BYTES) + 1) * SECTOR_BYTES);
+        const to = Math.min(end, (Math.floor(from / grain) + 1) * grain);
         if (next() < 0.5) bytes.write(write.bytes.subarray(from - write.position, to - write.position), from);
         from = to;
       }
+      if (next() < 0.5) bytes.extend(end); // what did not reach the disk at the end reads as zeros
       return;
     case 2:
       return bytes.extend(end); // the new size reached the disk, the data did not

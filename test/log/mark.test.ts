@@ -135,9 +135,12 @@ describe("how far a log must reach", () => {
     expect(reachOf(markOf(5), "events", "boot-1")).toEqual({ seq: 50, exact: true });
   });
 
-  test("after a boot as far as was durable; exactly so only if the mark itself was made durable", () => {
+  test("after a boot as far as was durable; exactly so only if the mark itself and all that it names were made durable", () => {
     expect(reachOf(markOf(5), "events", "boot-2")).toEqual({ seq: 47, exact: false });
-    expect(reachOf(markOf(5, { mode: "exact" }), "events", "boot-2")).toEqual({ seq: 47, exact: true });
+    const exact = markOf(5, { mode: "exact" });
+    expect(reachOf(exact, "events", "boot-2"), "three more had been acknowledged").toEqual({ seq: 47, exact: false });
+    const logs = { ...exact.logs, events: { written: 47, durable: 47, boot: "boot-1" } };
+    expect(reachOf({ ...exact, logs }, "events", "boot-2")).toEqual({ seq: 47, exact: true });
   });
 
   test("nothing, where nothing is known of the log", () => {

@@ -1,0 +1,102 @@
+// Where the records of each persistent actor stand in one log: closed segments by their caches, where they have any, and
+// everything else in memory. It is kept up to date from what is appended, and can be thrown away and made again.
+import type { Segment } from "../backends/backend.ts";
+import { PapyraError } from "../errors.ts";
+import { CachedSegment } from "./cached-segment.ts";
+import { type IndexedRecord, RecordIndex } from "./record-index.ts";
+
+/** A closed segment, or the segments that are only in memory. */
+export type IndexPart = CachedSegment | RecordIndex;
+
+/** Reads a segment whose cache turned out to be wrong. */
+export type ReadAgain = (segment: Segment) => Promise<RecordIndex>;
+
+/** The records of one log by persistence id. */
+export class LogIndex {
+  readonly #parts: IndexPart[];
+  readonly #readAgain: ReadAgain;
+  readonly #again = new Map<CachedSegment, Promise<RecordIndex>>();
+  /** What is appended goes into the last part. */
+  #last: RecordIndex;
+  #lastId: string | undefined;
+  readonly #splits: boolean;
+
+  /** `parts` in the order of the log. With `splits`, each segment that is appended to gets a part of its own. */
+  constructor(parts: readonly IndexPart[], splits: boolean, readAgain: ReadAgain) {
+    this.#last = new RecordIndex();
+    this.#parts = [...parts, this.#last];
+    this.#splits = splits;
+    this.#readAgain = readAgain;
+  }
+
+  /** How many records are held in memory. */
+  get size(): number {
+    return this.#parts.reduce((sum, part) => sum + (part instanceof RecordIndex ? part.size : 0), 0);
+  }
+
+  /** Takes in a record that was appended. Returns the segment that is closed since, with its part. */
+  add(record: IndexedRecord): { readonly id: string; readonly part: RecordIndex } | undefined {
+    const { id } = record.at;
+    const closed =
+      this.#splits && this.#lastId !== undefined && this.#lastId !== id
+        ? { id: this.#lastId, part: this.#last }
+        : undefined;
+    if (closed !== undefined) this.#parts.push((this.#last = new RecordIndex()));
+    this.#lastId = id;
+    this.#last.add(record);
+    return closed;
+  }
+
+  /** The records up to here stand in the active segment: what is appended joins them. */
+  resume(id: string | undefined, part: RecordIndex): void {
+    this.#parts.pop();
+    this.#parts.push((this.#last = part));
+    this.#lastId = id;
+  }
+
+  /** A cache speaks for a part from now on. */
+  replace(part: IndexPart, by: IndexPart): void {
+    const at = this.#parts.indexOf(part);
+    if (at >= 0) this.#parts[at] = by;
+  }
+
+  /** The records of one actor with seqs behind `afterSeq` and up to `toSeq`, in the order of their seqs. */
+  async recordsOf(
+    persistenceId: string,
+    afterSeq: number,
+    toSeq: number = Number.MAX_SAFE_INTEGER,
+  ): Promise<IndexedRecord[]> {
+    const found: IndexedRecord[] = [];
+    let ordered = true;
+    for (const part of this.#parts) {
+      const known =
+        (await part.recordsOf(persistenceId, afterSeq, toSeq)) ??
+        (await this.#reload(part as CachedSegment)).recordsOf(persistenceId, afterSeq, toSeq);
+      for (const record of known) {
+        ordered &&= record.seq > (found.at(-1)?.seq ?? 0);
+        found.push(record);
+      }
+    }
+    return ordered ? found : found.sort((a, b) => a.seq - b.seq);
+  }
+
+  /** Once for all who ask meanwhile. */
+  async #reload(part: CachedSegment): Promise<RecordIndex> {
+    let again = this.#again.get(part);
+    if (again === undefined) {
+      again = this.#readAgain(part.segment);
+      this.#again.set(part, again);
+    }
+    const index = await again;
+    this.replace(part, index);
+    return index;
+  }
+}
+
+/** A segment is not what its cache and its seal say of it. */
+export function changedSegment({ name }: Segment): PapyraError {
+  return new PapyraError("LOG_DAMAGED", `${name} is no longer what its seal says`, {
+    hint: "run: papyra persistence scan",
+    details: { file: name },
+  });
+}

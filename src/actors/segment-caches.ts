@@ -1,0 +1,76 @@
+// Makes the caches of closed segments: when a segment was closed, and when it had to be read because none speaks for it.
+// Best effort: a cache that cannot be written is counted, and its segment stays in memory.
+import type { Backend, Segment, StoreView } from "../backends/backend.ts";
+import { encodeSegmentIndex } from "../log/segment-index.ts";
+import { indexName } from "../log/segments.ts";
+import { type CachedSegment, openCached } from "./cached-segment.ts";
+import { changedSegment } from "./log-index.ts";
+import { RecordIndex } from "./record-index.ts";
+import { type IndexedLog, readSegment, type SegmentReading } from "./segment-reading.ts";
+
+export interface CacheCounters {
+  segmentsIndexed: number;
+  indexWritesFailed: number;
+}
+
+/** The caches of one store. */
+export class SegmentCaches {
+  readonly #backend: Backend;
+  readonly #counters: CacheCounters;
+  /** Whether caches are believed that were there before; those that are made meanwhile are in any case. */
+  trusted = true;
+
+  constructor(backend: Backend, counters: CacheCounters) {
+    this.#backend = backend;
+    this.#counters = counters;
+  }
+
+  /** Whether the store keeps caches at all. */
+  get kept(): boolean {
+    return this.#backend.readCache !== undefined && this.#backend.writeCache !== undefined;
+  }
+
+  /** The cache of a segment, if it is believed. */
+  async open(segment: Segment): Promise<CachedSegment | undefined> {
+    return this.kept && this.trusted && !segment.active ? openCached(this.#backend, segment) : undefined;
+  }
+
+  /** Counts a segment that had to be read, and keeps what was found, if it is whole. */
+  async keep(segment: Segment, reading: SegmentReading, index: RecordIndex): Promise<CachedSegment | undefined> {
+    this.#counters.segmentsIndexed += 1;
+    const { facts } = reading;
+    if (facts === undefined || !this.kept) return undefined;
+    try {
+      const cache = encodeSegmentIndex(facts, index.actors, index.rows());
+      await this.#backend.writeCache?.(indexName(segment.name), cache);
+      return await openCached(this.#backend, segment);
+    } catch {
+      this.#counters.indexWritesFailed += 1;
+      return undefined;
+    }
+  }
+
+  /** Writes the cache of a segment that was closed a moment ago. Never rejects. */
+  async cacheClosed(log: IndexedLog, id: string): Promise<CachedSegment | undefined> {
+    try {
+      const view = await this.#backend.view();
+      const segment = view.segments.find((each) => each.id === id && !each.active);
+      if (segment === undefined) return undefined; // compacted by now
+      const index = new RecordIndex();
+      const reading = await readSegment(this.#backend, view, log, segment, index, () => true);
+      return await this.keep(segment, reading, index);
+    } catch {
+      this.#counters.indexWritesFailed += 1; // whatever it is, an actor that needs the segment will be told
+      return undefined;
+    }
+  }
+
+  /** Reads a segment again whose cache is wrong. Rejects with LOG_DAMAGED when the segment is not what its seal says either. */
+  async readAgain(view: StoreView, log: IndexedLog, segment: Segment): Promise<RecordIndex> {
+    const index = new RecordIndex();
+    const reading = await readSegment(this.#backend, view, log, segment, index, () => true);
+    if (reading.facts === undefined) throw changedSegment(segment);
+    await this.keep(segment, reading, index);
+    return index;
+  }
+}

@@ -1,0 +1,277 @@
+// One actor's journal is read without reading those of the others, and a cache is worth nothing: whatever befalls it, what
+// actors find is the same.
+import { describe, expect, test } from "vitest";
+import type { Backend } from "../../src/backends/backend.ts";
+import { fileBackend } from "../../src/backends/files.ts";
+import { memoryBackend } from "../../src/backends/memory.ts";
+import { openStore } from "../../src/backends/open.ts";
+import { Journal } from "../../src/actors/journal.ts";
+import { indexName } from "../../src/log/segments.ts";
+import { recover } from "../../src/ops/recover.ts";
+import { scan } from "../../src/ops/scan.ts";
+import { SimDisk } from "../../src/testing/sim-disk.ts";
+import { counting } from "../counting.ts";
+import { cachesInFiles, happened, revisionsOf, withJournal, writeRounds } from "./index-helpers.ts";
+import { ledgerWith, startSystem } from "./persistent-helpers.ts";
+import { settle } from "./world.ts";
+
+const ROUNDS = 6;
+const RARE = [1, 2, 3];
+
+async function filesOf(others: number, cached: boolean): Promise<SimDisk> {
+  const disk = new SimDisk();
+  const backend = fileBackend({ path: "/s" }, disk.env);
+  await writeRounds(backend, ROUNDS, others);
+  if (cached) await withJournal(backend, (journal) => revisionsOf(journal, "a/rare"));
+  return disk;
+}
+
+/** What the first recovery of one actor reads, apart from opening the store. */
+async function recovery(disk: SimDisk, id: string) {
+  const counted = counting(disk.env, "/journal.");
+  return withJournal(fileBackend({ path: "/s" }, counted.env), async (journal) => {
+    const before = counted.bytes;
+    const revisions = await revisionsOf(journal, id);
+    const inMemory = await journal.withIndexes(async (indexes) => indexes.journal.index.size);
+    return { bytes: counted.bytes - before, revisions, inMemory, read: journal.counters.segmentsIndexed };
+  });
+}
+
+describe("one actor among many", () => {
+  /** The first line, the seal, two offsets and a bucket of about eight actors; its own record. */
+  const SEGMENT_MAX = 512 + 450 + 26 + 900 + 300;
+
+  test("reads a bounded amount for each segment, however much the others wrote", async () => {
+    const bytes: number[] = [];
+    for (const others of [10, 100, 1000]) {
+      const found = await recovery(await filesOf(others, true), "a/rare");
+      expect(found).toMatchObject({ revisions: RARE, inMemory: 0, read: 0 });
+      expect(found.bytes).toBeLessThan(ROUNDS * SEGMENT_MAX);
+      bytes.push(found.bytes);
+    }
+    expect(bytes[2]).toBeLessThan(2 * (bytes[0] as number));
+  });
+
+  test("whose caches are missing, reads the segments once, keeps what it found, and lets go of it", async () => {
+    const disk = await filesOf(200, false);
+    expect(await recovery(disk, "a/rare")).toMatchObject({ revisions: RARE, inMemory: 0, read: ROUNDS });
+    const second = await recovery(disk, "a/rare");
+    expect(second).toMatchObject({ revisions: RARE, read: 0 });
+    await cachesInFiles(disk, "/s").put(indexName("journal.00000000000000000001.ndjson"), undefined);
+    expect(await recovery(disk, "a/rare")).toMatchObject({ revisions: RARE, inMemory: 0, read: 1 });
+  });
+
+  test("that never existed is looked for as cheaply", async () => {
+    const found = await recovery(await filesOf(300, true), "a/nobody");
+    expect(found).toMatchObject({ revisions: [], read: 0 });
+    expect(found.bytes).toBeLessThan(ROUNDS * SEGMENT_MAX);
+  });
+
+  test("many that are asked for cost at most about twice their caches", async () => {
+    const disk = await filesOf(400, true);
+    const caches = cachesInFiles(disk, "/s");
+    let size = 0;
+    for (const name of await caches.names()) size += (await caches.get(name)).length;
+    const counted = counting(disk.env, "/index/");
+    await withJournal(fileBackend({ path: "/s" }, counted.env), async (journal) => {
+      for (let i = 0; i < 400; i++) expect(await revisionsOf(journal, `a/${i}`)).toEqual([1, 2, 3, 4, 5, 6]);
+    });
+    expect(counted.bytes).toBeLessThan(2.5 * size);
+  });
+});
+
+test("segments that are closed while a system runs have their caches when it stops", async () => {
+  const disk = new SimDisk();
+  const backend = fileBackend({ path: "/s", segmentBytes: 4096 }, disk.env);
+  const ledger = ledgerWith({ snapshot: { everyEvents: 7 } });
+  disk.pause = (call) => (call.path.includes("/index") ? settle() : undefined); // slower than everything else
+  const system = await startSystem(backend);
+  for (let n = 1; n <= 80; n++) await system.get(ledger, `${n % 5}`).ask("put", { key: "k", value: n });
+  await system.stop();
+  const names = await cachesInFiles(disk, "/s").names();
+  const { segments } = await backend.view();
+  const closed = segments.filter(({ log, active }) => !active && (log === "journal" || log === "snapshots"));
+  expect(closed.length).toBeGreaterThan(5);
+  expect(names).toEqual(closed.map(({ name }) => indexName(name)).sort());
+  const again = await startSystem(backend);
+  expect(await again.get(ledger, "3").ask("revision")).toBe(16);
+  expect(again.metrics()).toMatchObject({ segmentsIndexed: 0, indexWritesFailed: 0 });
+  await again.stop();
+});
+
+describe("a cache is worth nothing", () => {
+  const IDS = ["a/rare", "a/0", "a/7", "a/11"];
+  const EXPECTED = [RARE, ...[1, 2, 3].map(() => [1, 2, 3, 4, 5, 6])];
+  const readAll = (backend: Backend) =>
+    withJournal(backend, async (journal) => {
+      const found: number[][] = [];
+      for (const id of IDS) found.push(await revisionsOf(journal, id));
+      return { found, ...journal.counters };
+    });
+
+  test("any byte of it may be another one, and it may end anywhere", async () => {
+    const backend = memoryBackend({}, new SimDisk().env);
+    await writeRounds(backend, ROUNDS, 17);
+    await readAll(backend);
+    const name = indexName((await backend.view()).segments.filter(({ log }) => log === "journal")[2]!.name);
+    const whole = backend.caches.get(name)!;
+    expect(whole.length).toBeGreaterThan(800);
+    for (let at = 0; at < whole.length; at += 2) {
+      const flipped = Buffer.from(whole);
+      flipped[at]! ^= 1 << (at % 8);
+      backend.caches.set(name, at % 4 === 0 ? flipped : Buffer.from(whole.subarray(0, at)));
+      const { found, segmentsIndexed } = await readAll(backend);
+      expect([at, found]).toEqual([at, EXPECTED]);
+      expect(segmentsIndexed).toBeLessThanOrEqual(1);
+      if (segmentsIndexed === 1) expect(backend.caches.get(name)).toEqual(whole);
+    }
+  });
+
+  test("it may be that of another segment, of another store, or pieces of two", async () => {
+    const backend = memoryBackend({}, new SimDisk().env);
+    const foreign = memoryBackend({}, new SimDisk().env);
+    for (const [each, others] of [
+      [backend, 12],
+      [foreign, 13],
+    ] as const) {
+      await writeRounds(each, ROUNDS, others);
+      await readAll(each);
+    }
+    const mine = [...backend.caches];
+    for (const [i, [name]] of mine.entries()) {
+      for (const other of [mine[(i + 1) % mine.length]![1], foreign.caches.get(name)!]) {
+        backend.caches.set(name, other);
+        expect(await readAll(backend)).toMatchObject({ found: EXPECTED, segmentsIndexed: 1 });
+      }
+    }
+    // Pieces of two caches: each verifies, and they do not belong together.
+    for (const [i, [name, own]] of mine.entries()) {
+      const other = mine[(i + 2) % mine.length]![1];
+      const [end, otherEnd] = [own.indexOf(0x0a), other.indexOf(0x0a)];
+      backend.caches.set(name, Buffer.concat([own.subarray(0, end), other.subarray(otherEnd)]));
+      expect(await readAll(backend)).toMatchObject({ found: EXPECTED, segmentsIndexed: 1 });
+    }
+  });
+
+  test("it does not speak for a segment that was mended since", async () => {
+    const backend = memoryBackend({}, new SimDisk().env);
+    await writeRounds(backend, ROUNDS, 12);
+    await readAll(backend);
+    const { name } = (await backend.view()).segments.filter(({ log }) => log === "journal")[1]!;
+    const bytes = Buffer.from(backend.segmentBytes(name));
+    bytes[bytes.indexOf('"persistence_id":"a/7"') + 60]! ^= 1;
+    backend.putSegment(name, bytes);
+    await withJournal(backend, async (journal) => {
+      expect(await revisionsOf(journal, "a/7")).toEqual([1, 3, 4, 5, 6]);
+      await journal.withIndexes(async ({ journal: { absences } }) => expect(absences.missing).toHaveLength(1));
+    });
+    expect(await recover(backend, { mode: "quarantine", quarantineDir: "/q" })).toMatchObject({ ok: true });
+    await withJournal(backend, async (journal) => {
+      expect(await revisionsOf(journal, "a/7")).toEqual([1, 3, 4, 5, 6]);
+      expect(await revisionsOf(journal, "a/rare")).toEqual(RARE);
+      expect(journal.counters.segmentsIndexed).toBe(1);
+      await journal.withIndexes(async ({ journal: { absences } }) =>
+        expect([absences.missing, absences.lost.length]).toEqual([[], 1]),
+      );
+    });
+    // The gap record is in a cache, too.
+    const store = await openStore(backend);
+    await store.maintain("test", (maintenance) => maintenance.seal("journal"));
+    await store.close();
+    for (const segmentsIndexed of [1, 0]) {
+      await withJournal(backend, async (journal) => {
+        await journal.withIndexes(async ({ journal: { absences } }) =>
+          expect([absences.missing, absences.lost.length]).toEqual([[], 1]),
+        );
+        expect(journal.counters).toMatchObject({ segmentsIndexed });
+      });
+    }
+  });
+
+  test("one that cannot be written is counted, and its segment stays in memory", async () => {
+    const disk = await filesOf(20, false);
+    const file = await disk.env.fs.open("/s/index", "create"); // no directory can be made here
+    await file.close();
+    for (let times = 0; times < 2; times++) {
+      await withJournal(fileBackend({ path: "/s" }, disk.env), async (journal) => {
+        expect(await revisionsOf(journal, "a/rare")).toEqual(RARE);
+        expect(journal.counters).toMatchObject({ segmentsIndexed: ROUNDS, indexWritesFailed: ROUNDS });
+        await journal.withIndexes(async (indexes) => expect(indexes.journal.index.size).toBe(20 * ROUNDS + 3));
+      });
+    }
+  });
+
+  test("a store with caches is healthy; a copy of it is a store with caches", async () => {
+    const disk = await filesOf(20, true);
+    expect(await scan(fileBackend({ path: "/s" }, disk.env))).toMatchObject({ ok: true, anomalies: [] });
+    expect(await recover(fileBackend({ path: "/s" }, disk.env), { mode: "repair" })).toMatchObject({ changed: false });
+    const { fs } = disk.env;
+    const from = cachesInFiles(disk, "/s");
+    const to = cachesInFiles(disk, "/t");
+    for (const name of await from.names()) await to.put(name, await from.get(name));
+    for (const name of (await fs.list("/s")).filter((each) => each !== "index")) {
+      await to.put(`../${name}`, disk.content(`/s/${name}`));
+    }
+    const copy = fileBackend({ path: "/t" }, disk.env);
+    expect(await scan(copy)).toMatchObject({ ok: true, anomalies: [] });
+    const { found, segmentsIndexed } = await readAll(copy).catch(() => ({ found: [], segmentsIndexed: -1 }));
+    expect([found, segmentsIndexed]).toEqual([EXPECTED, 0]);
+  });
+});
+
+/** Stores what is acknowledged while segments are closed and their caches written; then it is cut short. */
+describe("a power cut while caches are written", () => {
+  async function run(disk: SimDisk, arm: (calls: number) => void): Promise<Map<string, number>> {
+    const acknowledged = new Map<string, number>();
+    const store = await openStore(fileBackend({ path: "/data/s", segmentBytes: 4096 }, disk.env));
+    const journal = new Journal(store);
+    await revisionsOf(journal, "a/0");
+    arm(disk.calls);
+    try {
+      for (let revision = 1; revision <= 11; revision++) {
+        for (const id of ["a/0", "a/1", "a/2"]) {
+          await journal.append([happened(id, revision)]);
+          acknowledged.set(id, revision);
+        }
+      }
+      await journal.settled();
+    } catch {
+      // cut
+    }
+    await store.close().catch(() => undefined);
+    return acknowledged;
+  }
+
+  test("leaves every acknowledged event, with and without the caches that survived", async () => {
+    const whole = new SimDisk();
+    let before = 0;
+    await run(whole, (calls) => (before = calls));
+    const made = whole.trace.slice(before);
+    const calls = made.flatMap(({ path }, i) => (path.includes("/index") ? [i + 1] : []));
+    expect(calls.length).toBeGreaterThan(8);
+    let believed = 0;
+    for (const n of calls) {
+      const disk = new SimDisk();
+      const acknowledged = await run(disk, () => disk.cutPowerAt(n));
+      for (const seed of [0, 1, 2]) {
+        const survivor = disk.reboot(seed, seed === 0 ? "keep" : "mixed");
+        const backend = fileBackend({ path: "/data/s", segmentBytes: 4096 }, survivor.env);
+        const caches = cachesInFiles(survivor, "/data/s");
+        const { segments } = await backend.view();
+        const closed = segments.filter(({ log, active }) => log === "journal" && !active).length;
+        for (const without of [false, true]) {
+          if (without) for (const name of await caches.names()) await caches.put(name, undefined);
+          await withJournal(backend, async (journal) => {
+            for (const [id, revision] of acknowledged) {
+              const found = await revisionsOf(journal, id);
+              expect(found.slice(0, revision)).toEqual(Array.from({ length: revision }, (_, i) => i + 1));
+            }
+            if (journal.counters.segmentsIndexed < closed) believed += without ? Number.NaN : 1;
+          });
+        }
+        expect((await scan(backend)).anomalies.filter(({ kind }) => kind === "unexpected-file")).toEqual([]);
+      }
+    }
+    expect(believed).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,287 @@
+// The exploration: a random life of a store is cut at random calls, by power and by kill, several survivors each, and what
+// is found is judged by what was promised. What the judge does to a survivor (recovering, opening, writing) is cut again.
+// Everything depends on the seed alone. scripts/explore.mjs runs it for as long as one likes.
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { openStore } from "../../src/backends/open.ts";
+import { isPapyraError } from "../../src/errors.ts";
+import { isHarmless } from "../../src/log/anomaly.ts";
+import { decodeSlots } from "../../src/log/mark.ts";
+import { LOG_NAMES, type LogName } from "../../src/log/record.ts";
+import { MARK_FILE } from "../../src/log/segments.ts";
+import { account } from "../../src/ops/account.ts";
+import { compact } from "../../src/ops/compact.ts";
+import { recover } from "../../src/ops/recover.ts";
+import { scan, type ScanReport } from "../../src/ops/scan.ts";
+import type { SimDisk } from "../../src/testing/sim-disk.ts";
+import {
+  type Dice,
+  diceOf,
+  forkTruth,
+  harmOne,
+  QUARANTINE,
+  RandomLife,
+  type Truth,
+  withoutLosses,
+} from "./random-scenario.ts";
+import { assertKept, backendOn, contentOf, PATH, put } from "./scenario.ts";
+
+/** Before one of these nothing is different from what it was before the call ahead of it. */
+const ONLY_LOOKS: ReadonlySet<string> = new Set(["read", "stat", "list", "open", "close", "release", "imitate"]);
+/** So many of the calls that act are cut, and how each. */
+const CUT_SHARE = 0.15;
+const SURVIVORS = 3;
+const KILL_SHARE = 0.3;
+/** So many survivors are watched while the judge mends them, and so many are damaged before. */
+const DEEPER_SHARE = 0.1;
+const HARM_SHARE = 0.1;
+
+/** What was found somewhere in the exploration. */
+export interface Explored {
+  /** Survivors that were judged; none that is byte for byte like another of the same life. */
+  states: number;
+  /** Of them: kills, cuts of what mends a survivor, survivors that were damaged as well. */
+  kills: number;
+  deeper: number;
+  harmed: number;
+}
+
+interface State {
+  readonly disk: SimDisk;
+  readonly truth: Truth;
+  /** The machine stayed up. */
+  readonly kept: boolean;
+  /** It never did otherwise. */
+  readonly neverCut: boolean;
+  /** A recovery was cut short. */
+  readonly mending: boolean;
+  readonly depth: 1 | 2;
+  readonly what: string;
+}
+
+/** One life and all survivors of it. Rejects with an error that names the seed and tells the life. */
+export async function exploreSeed(seed: number): Promise<Explored> {
+  const explored = { states: 0, kills: 0, deeper: 0, harmed: 0 };
+  const explorer = new Explorer(seed, explored);
+  try {
+    await explorer.all();
+  } catch (cause) {
+    const { message, stack } = cause as Error;
+    throw new Error(`seed ${seed}: ${explorer.where}: ${message}\n${explorer.story}\n${stack}`, { cause });
+  }
+  return explored;
+}
+
+class Explorer {
+  where = "the life itself";
+  readonly #dice: Dice;
+  readonly #life: RandomLife;
+  readonly #explored: Explored;
+  readonly #states: State[] = [];
+  readonly #seen = new Set<string>();
+
+  constructor(seed: number, explored: Explored) {
+    this.#explored = explored;
+    this.#dice = diceOf(seed + 0x5eed);
+    this.#life = new RandomLife(seed, (disk) => {
+      this.#watch(disk, CUT_SHARE, () => {
+        const { truth, rebooted, mending } = this.#life;
+        return { truth, neverCut: !rebooted, mending, depth: 1 };
+      });
+    });
+  }
+
+  get story(): string {
+    const { options, retention, story } = this.#life;
+    return `${JSON.stringify({ ...options, retention })}: ${story.join(", ")}`;
+  }
+
+  async all(): Promise<void> {
+    await this.#life.run();
+    for (let state = this.#states.shift(); state !== undefined; state = this.#states.shift()) {
+      this.where = state.what;
+      await this.#judge(state);
+    }
+  }
+
+  /** Takes survivors of a disk at random calls, while it goes on. */
+  #watch(
+    disk: SimDisk,
+    share: number,
+    aboutNow: () => Pick<State, "truth" | "neverCut" | "mending" | "depth">,
+    where = "",
+  ): void {
+    const dice = this.#dice;
+    disk.pause = (call) => {
+      if (ONLY_LOOKS.has(call.operation) || !dice.chance(share)) return;
+      const about = aboutNow();
+      const at = `${where}${this.#life.story.length} steps, call ${call.n} (${call.operation} ${call.path})`;
+      for (let i = 0; i < SURVIVORS; i++) {
+        const seed = dice.below(1 << 30);
+        const survivor = disk.afterReboot(seed);
+        this.#add({ disk: survivor, ...about, kept: false, what: `${at}, cut, survivor ${seed}` });
+      }
+      if (dice.chance(KILL_SHARE)) this.#add({ disk: disk.afterKill(), ...about, kept: true, what: `${at}, killed` });
+    };
+  }
+
+  #add(state: State): void {
+    const key = createHash("sha1").update(`${state.kept} ${state.truth.next}`);
+    for (const [, all] of state.truth.acknowledged) key.update(` ${all.size}`);
+    for (const [path, bytes] of state.disk.tree()) key.update(path).update(bytes);
+    const digest = key.digest("base64");
+    if (this.#seen.has(digest)) return;
+    this.#seen.add(digest);
+    this.#states.push({ ...state, truth: forkTruth(state.truth) });
+  }
+
+  async #judge(state: State): Promise<void> {
+    const { disk, truth, kept, neverCut, depth } = state;
+    const { options } = this.#life;
+    const backend = backendOn(disk, options);
+    const explored = this.#explored;
+    explored.states += 1;
+    if (kept) explored.kills += 1;
+    if (depth === 2) explored.deeper += 1;
+    /** An acknowledgement is worth something in this state. */
+    const promised = kept || options.durability === "fsync";
+    const harm = promised && this.#dice.chance(HARM_SHARE) ? await this.#harm(state) : undefined;
+    if (harm !== undefined) explored.harmed += 1;
+    const found = await this.#scan(disk);
+    if (found !== undefined) this.#assertVerdict(state, found, promised);
+    if (harm !== undefined && found !== undefined) assertSeen(found, harm);
+    if (depth === 1 && harm === undefined && promised && this.#dice.chance(DEEPER_SHARE)) {
+      this.#watch(
+        disk,
+        CUT_SHARE,
+        () => ({ truth, neverCut: kept && neverCut, mending: true, depth: 2 }),
+        `${state.what}; then `,
+      );
+    }
+    const first = found !== undefined && (!found.startable || this.#dice.chance(0.5));
+    if (first) await this.#recover(disk, truth, promised);
+    const store = await openStore(backend);
+    const content = await contentOf(store);
+    if (!promised && found !== undefined) forgetLosses(truth, content, found);
+    assertKept(content, withoutLosses(truth, content), "after opening");
+    const size = truth.acknowledged.get("journal")?.size ?? 0;
+    await put(store, truth, "events", 1);
+    await put(store, truth, "journal", 2);
+    assert.equal(truth.acknowledged.get("journal")?.size, size + 2, "a seq was given away twice");
+    await store.close();
+    if (!first) await this.#recover(disk, truth, promised);
+    disk.pause = undefined;
+    if (promised) await assertAccounted(disk, truth, content);
+    if (this.#dice.chance(0.1)) await compact(backend, { retention: this.#life.retention });
+    const healthy = await scan(backend);
+    assert.ok(healthy.ok, `not healthy in the end: ${healthy.verdict} ${JSON.stringify(healthy.anomalies)}`);
+  }
+
+  async #harm({ disk, truth }: State) {
+    try {
+      return await harmOne(disk, this.#life.options, truth, this.#dice);
+    } catch (error) {
+      if (isPapyraError(error, "STORE_NOT_FOUND")) return undefined;
+      throw error;
+    }
+  }
+
+  /** Undefined when there is no store yet. */
+  async #scan(disk: SimDisk): Promise<ScanReport | undefined> {
+    const before = disk.mutations;
+    try {
+      const found = await scan(backendOn(disk, this.#life.options));
+      assert.equal(disk.mutations, before, "a scan changed something");
+      return found;
+    } catch (error) {
+      if (!isPapyraError(error, "STORE_NOT_FOUND")) throw error;
+      return undefined;
+    }
+  }
+
+  #assertVerdict({ disk, truth, kept, neverCut, mending }: State, found: ScanReport, promised: boolean): void {
+    const harmedAny = LOG_NAMES.some((log) => (truth.harmed.get(log)?.size ?? 0) > 0);
+    for (const anomaly of found.anomalies) {
+      const about = JSON.stringify(anomaly);
+      const { log, lostSeqs, acknowledged } = anomaly;
+      if (acknowledged === "lost" && promised) {
+        const harmed = [...(truth.harmed.get(log as LogName) ?? [])];
+        const named = harmed.some((seq) => lostSeqs !== undefined && seq >= lostSeqs.from && seq <= lostSeqs.to);
+        assert.ok(named, `nothing acknowledged is lost, but: ${about}`);
+      }
+      const { mark, durability } = this.#life.options;
+      const canTell = (kept && neverCut) || (mark === "exact" && durability === "fsync" && !isMarkTorn(disk));
+      if (canTell && !harmedAny && !mending)
+        assert.ok(isHarmless(anomaly), `it can be told that nobody need be asked: ${about}`);
+    }
+  }
+
+  async #recover(disk: SimDisk, truth: Truth, promised: boolean): Promise<void> {
+    const backend = backendOn(disk, this.#life.options);
+    const report = await recover(backend, QUARANTINE);
+    assert.ok(
+      report.ok && report.after.ok,
+      `recovery left something: ${report.verdict} ${JSON.stringify(report.after.anomalies)}`,
+    );
+    const harmed = LOG_NAMES.some((log) => (truth.harmed.get(log)?.size ?? 0) > 0);
+    if (promised && !harmed)
+      assert.deepEqual(
+        report.gaps.filter(({ reason }) => reason === "lost"),
+        [],
+        "recovery declared losses",
+      );
+    const { pause, mutations } = disk;
+    disk.pause = undefined;
+    const again = await recover(backend, { mode: "repair" });
+    assert.deepEqual([again.changed, disk.mutations], [false, mutations], "a second recovery changed something");
+    disk.pause = pause;
+  }
+}
+
+/** A mark of which a part is torn cannot tell what it would have said. */
+function isMarkTorn(disk: SimDisk): boolean {
+  const mark = disk.tree().get(`${PATH}/${MARK_FILE}`);
+  return mark !== undefined && decodeSlots(mark)?.stale !== false;
+}
+
+/** A promised record was damaged: the scan must not say that all is well, nor that nothing was lost. */
+function assertSeen(found: ScanReport, { log, seq }: { readonly log: LogName; readonly seq: number }): void {
+  const accused = found.anomalies.filter(
+    (one) =>
+      one.log === log &&
+      (one.acknowledged === "unknown" ||
+        (one.lostSeqs !== undefined && one.lostSeqs.from <= seq && seq <= one.lostSeqs.to)),
+  );
+  assert.ok(accused.length > 0, `${log} seq ${seq} was damaged: ${found.verdict} ${JSON.stringify(found.anomalies)}`);
+}
+
+/** A policy that promises less: what is gone must not have been called whole. */
+function forgetLosses(truth: Truth, content: Map<LogName, Map<number, number>>, found: ScanReport): void {
+  for (const log of LOG_NAMES) {
+    const promised = truth.acknowledged.get(log) as Map<number, number>;
+    for (const [seq, n] of promised) {
+      if (content.get(log)?.get(seq) === n) continue;
+      promised.delete(seq);
+      if (truth.mayGo.get(log)?.has(seq) === true || truth.harmed.get(log)?.has(seq) === true) continue;
+      const accused = found.anomalies.filter((one) => one.log === log);
+      const cleared = accused.length > 0 && accused.every((one) => one.acknowledged === "none");
+      assert.ok(!cleared, `${log} seq ${seq} is lost, and the scan says that nothing is: ${JSON.stringify(accused)}`);
+    }
+  }
+}
+
+/** Every promised seq that is absent is accounted for, and for the right reason. */
+async function assertAccounted(disk: SimDisk, truth: Truth, content: Map<LogName, Map<number, number>>): Promise<void> {
+  const absent = LOG_NAMES.flatMap((log) =>
+    [...(truth.mayGo.get(log) ?? []), ...(truth.harmed.get(log) ?? [])]
+      .filter((seq) => truth.acknowledged.get(log)?.has(seq) === true && content.get(log)?.has(seq) === false)
+      .map((seq) => ({ log, seq, harmed: truth.harmed.get(log)?.has(seq) === true })),
+  );
+  if (absent.length === 0) return;
+  const { logs } = await account(backendOn(disk));
+  for (const { log, seq, harmed } of absent) {
+    const reason = logs.find((one) => one.log === log)?.absent.find(({ from, to }) => from <= seq && seq <= to)?.reason;
+    const right = harmed ? ["compacted", "quarantined", "lost"] : ["compacted"];
+    assert.ok(reason !== undefined && right.includes(reason), `${log} seq ${seq} is gone: ${reason}`);
+  }
+}

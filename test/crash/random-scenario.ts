@@ -1,0 +1,274 @@
+// A random life of a store, by its seed: writing alone and together, sealing, rotating, compacting, taking snapshots,
+// damage and its recovery, closing, opening again, kills and power cuts. It keeps a ledger of what was promised.
+import assert from "node:assert/strict";
+import { digestOf } from "../../src/actors/digest.ts";
+import type { FileStoreOptions } from "../../src/backends/file-options.ts";
+import { openStore } from "../../src/backends/open.ts";
+import type { Store } from "../../src/backends/store.ts";
+import { LOG_NAMES, type LogName } from "../../src/log/record.ts";
+import type { RetentionPolicy } from "../../src/log/retention.ts";
+import { compact, compactStore } from "../../src/ops/compact.ts";
+import { recover } from "../../src/ops/recover.ts";
+import { scan } from "../../src/ops/scan.ts";
+import { SimDisk } from "../../src/testing/sim-disk.ts";
+import { seededNumbers } from "../../src/testing/sim-survival.ts";
+import { assertKept, backendOn, contentOf, fork, type Ledger, newLedger, PATH, put } from "./scenario.ts";
+
+export const QUARANTINE = { mode: "quarantine", quarantineDir: "/data/quarantine" } as const;
+
+/** A ledger that also knows what a compaction may take out, and what was damaged on purpose. */
+export interface Truth extends Ledger {
+  /** By log: seqs that may be gone if a gap record says `compacted`. */
+  readonly mayGo: Map<LogName, Set<number>>;
+  /** By log: seqs whose bytes were damaged. */
+  readonly harmed: Map<LogName, Set<number>>;
+  /** By seq in the snapshots: whose state it is, and the journal seq that it covers. */
+  readonly snapshots: Map<number, { readonly actor: number; readonly journalSeq: number }>;
+}
+
+const setsByLog = () => new Map(LOG_NAMES.map((log) => [log, new Set<number>()]));
+
+export function newTruth(): Truth {
+  return { ...newLedger(), mayGo: setsByLog(), harmed: setsByLog(), snapshots: new Map() };
+}
+
+export function forkTruth(truth: Truth): Truth {
+  const copy = (sets: Map<LogName, Set<number>>) => new Map([...sets].map(([log, all]) => [log, new Set(all)]));
+  return {
+    ...fork(truth),
+    mayGo: copy(truth.mayGo),
+    harmed: copy(truth.harmed),
+    snapshots: new Map(truth.snapshots),
+  };
+}
+
+export type Dice = ReturnType<typeof diceOf>;
+
+/** Random choices that depend on the seed alone. */
+export function diceOf(seed: number) {
+  const next = seededNumbers(seed);
+  const below = (limit: number): number => Math.floor(next() * limit);
+  return {
+    below,
+    chance: (share: number): boolean => next() < share,
+    of: <T>(choices: readonly T[]): T => choices[below(choices.length)] as T,
+  };
+}
+
+const BUSY = ["events", "journal", "journal", "events", "audits", "dead_letters"] as const;
+
+/** One store and its machine. `onDisk` is told of each new machine. */
+export class RandomLife {
+  readonly truth: Truth = newTruth();
+  readonly options: Partial<FileStoreOptions>;
+  readonly retention: RetentionPolicy;
+  /** What was done so far, for whoever has to understand a failure. */
+  readonly story: string[] = [];
+  /** Nothing was cut yet: the mark is exact as long as the machine stays up. */
+  rebooted = false;
+  /** A recovery is under way: what it has begun, only a recovery ends. */
+  mending = false;
+  disk: SimDisk;
+  readonly #dice: Dice;
+  readonly #onDisk: (disk: SimDisk) => void;
+  #store: Store | undefined;
+
+  constructor(seed: number, onDisk: (disk: SimDisk) => void) {
+    this.#dice = diceOf(seed);
+    this.#onDisk = onDisk;
+    const dice = this.#dice;
+    this.options = {
+      segmentBytes: dice.of([4096, 4096, 6000, 1 << 20]),
+      durability: dice.of(["fsync", "fsync", "fsync", "fsync", "interval", "os"]),
+      mark: dice.of(["lagging", "exact"]),
+    };
+    const bounds = () => ({ maxRecords: dice.of([0, 1, 5, 12]) });
+    this.retention = { events: bounds(), journal: bounds(), audits: bounds() };
+    this.disk = new SimDisk({ seed });
+  }
+
+  async run(): Promise<void> {
+    this.#onDisk(this.disk);
+    this.#store = await openStore(this.#backend());
+    const steps = 5 + this.#dice.below(8);
+    for (let i = 0; i < steps; i++) await this.#step();
+    await this.#close();
+  }
+
+  #backend() {
+    return backendOn(this.disk, this.options);
+  }
+
+  async #step(): Promise<void> {
+    const dice = this.#dice;
+    this.disk.clock.advance(dice.below(3000));
+    const step = dice.of([
+      "write",
+      "write",
+      "write",
+      "write",
+      "snapshot",
+      "seal",
+      "compact",
+      "reopen",
+      "mend",
+      "crash",
+    ]);
+    this.story.push(step);
+    if (step === "write") await this.#write();
+    else if (step === "snapshot") await this.#snapshot();
+    else if (step === "seal") await this.#store?.maintain("seal", (work) => work.seal(dice.of(BUSY)));
+    else if (step === "compact") await this.#compact();
+    else if (step === "crash") await this.#crash();
+    else await this.#reopen(step === "mend");
+  }
+
+  async #write(): Promise<void> {
+    const dice = this.#dice;
+    const writes = Array.from({ length: 1 + dice.below(3) }, () => [dice.of(BUSY), 1 + dice.below(9)] as const);
+    await Promise.all(writes.map(([log, count]) => put(this.#store as Store, this.truth, log, count)));
+  }
+
+  /** Of the newest event of one actor. */
+  async #snapshot(): Promise<void> {
+    const actor = this.#dice.below(3);
+    const events = [...(this.truth.acknowledged.get("journal") ?? [])].filter(([, n]) => n % 3 === actor);
+    const [journalSeq, revision] = events.at(-1) ?? [];
+    if (journalSeq === undefined || revision === undefined) return;
+    const n = this.truth.next++;
+    this.truth.attempted.get("snapshots")?.add(n);
+    const payload = { n };
+    const about = { kind: "snapshot", system_id: "sim", persistence_id: `p/${actor}`, revision } as const;
+    const record = { ...about, journal_seq: journalSeq, digest: digestOf(payload), payload };
+    const { firstSeq } = await (this.#store as Store).append("snapshots", [record]);
+    this.truth.acknowledged.get("snapshots")?.set(firstSeq, n);
+    this.truth.snapshots.set(firstSeq, { actor, journalSeq });
+  }
+
+  /** Beside a writer, or of a store that is closed. */
+  async #compact(): Promise<void> {
+    const beside = this.#dice.chance(0.6);
+    // What comes meanwhile must be among the newest that stay, or nobody could say beforehand what may go.
+    const log = this.#dice.of(BUSY.filter((one) => ((this.retention as RetentionPolicy)[one]?.maxRecords ?? 5) >= 5));
+    const count = beside ? 1 + this.#dice.below(4) : 0;
+    this.#allowToGo(log, count);
+    const { retention } = this;
+    if (beside) {
+      const store = this.#store as Store;
+      await Promise.all([compactStore(store, { retention }), put(store, this.truth, log, count)]);
+      return;
+    }
+    await this.#close();
+    await compact(this.#backend(), { retention });
+    this.#store = await openStore(this.#backend());
+  }
+
+  /** The most that a compaction may take out now, while `count` records more come to `busy`. */
+  #allowToGo(busy: LogName, count: number): void {
+    const { acknowledged, mayGo, snapshots } = this.truth;
+    const beyond = (log: LogName, most: number): number[] => {
+      const seqs = [...(acknowledged.get(log)?.keys() ?? [])].sort((a, b) => a - b);
+      return seqs.slice(0, Math.max(0, seqs.length - Math.max(0, most - (log === busy ? count : 0))));
+    };
+    for (const log of ["events", "audits"] as const)
+      for (const seq of beyond(log, this.retention[log]?.maxRecords as number)) mayGo.get(log)?.add(seq);
+    const journal = new Set(beyond("journal", this.retention.journal?.maxRecords as number));
+    for (const actor of [0, 1, 2]) {
+      const own = [...snapshots].filter(([seq, of]) => of.actor === actor && acknowledged.get("snapshots")?.has(seq));
+      const base = own.sort(([a], [b]) => a - b).slice(-2)[0];
+      if (base === undefined) continue;
+      const [baseSeq, { journalSeq }] = base;
+      for (const [seq] of own) if (seq < baseSeq) mayGo.get("snapshots")?.add(seq);
+      const events = [...(acknowledged.get("journal") ?? [])].filter(([, n]) => n % 3 === actor).map(([seq]) => seq);
+      const newest = busy === "journal" && count > 0 ? Number.POSITIVE_INFINITY : Math.max(...events);
+      for (const seq of events)
+        if (seq <= journalSeq && seq < newest && journal.has(seq)) mayGo.get("journal")?.add(seq);
+    }
+  }
+
+  async #reopen(mend: boolean): Promise<void> {
+    await this.#close();
+    if (mend && (await harmOne(this.disk, this.options, this.truth, this.#dice)) !== undefined) {
+      const report = await this.#recover();
+      assert.ok(report.after.ok, `after the recovery of one damaged record: ${JSON.stringify(report)}`);
+    }
+    this.#store = await openStore(this.#backend());
+    if (mend) await this.#believeWhatIsThere();
+  }
+
+  /** The process dies, or the machine; another one goes on. */
+  async #crash(): Promise<void> {
+    const cut = this.#dice.chance(0.5);
+    const before = this.disk;
+    this.disk = cut ? before.reboot(this.#dice.below(1 << 30)) : before.kill();
+    if (cut) this.rebooted = true;
+    if (cut && this.options.durability !== "fsync") this.#forgetAll(); // what is there now is believed below
+    this.#onDisk(this.disk);
+    if (!(await scan(this.#backend())).startable) await this.#recover();
+    this.#store = await openStore(this.#backend());
+    await this.#believeWhatIsThere();
+  }
+
+  async #recover() {
+    this.mending = true;
+    const report = await recover(this.#backend(), QUARANTINE);
+    this.mending = false;
+    return report;
+  }
+
+  #forgetAll(): void {
+    for (const log of LOG_NAMES) this.truth.acknowledged.get(log)?.clear();
+  }
+
+  /** What a process reads it may act upon: from here on it counts as promised. */
+  async #believeWhatIsThere(): Promise<void> {
+    const content = await contentOf(this.#store as Store);
+    assertKept(content, withoutLosses(this.truth, content), this.story.join(", "));
+    for (const [log, present] of content) {
+      this.truth.acknowledged.get(log)?.clear();
+      for (const [seq, n] of present) this.truth.acknowledged.get(log)?.set(seq, n);
+      this.truth.harmed.get(log)?.clear();
+    }
+  }
+
+  async #close(): Promise<void> {
+    await this.#store?.close();
+    this.#store = undefined;
+  }
+}
+
+/** The ledger without the absent seqs that may be absent. */
+export function withoutLosses(truth: Truth, content: Map<LogName, Map<number, number>>): Ledger {
+  const rest = fork(truth);
+  for (const log of LOG_NAMES) {
+    const allowed = [...(truth.mayGo.get(log) ?? []), ...(truth.harmed.get(log) ?? [])];
+    for (const seq of allowed) if (content.get(log)?.get(seq) === undefined) rest.acknowledged.get(log)?.delete(seq);
+  }
+  return rest;
+}
+
+/** Damages one byte of one promised record that no compaction may take out; which one it was. */
+export async function harmOne(
+  disk: SimDisk,
+  options: Partial<FileStoreOptions>,
+  truth: Truth,
+  dice: Dice,
+): Promise<{ readonly log: LogName; readonly seq: number } | undefined> {
+  const { segments } = await backendOn(disk, options).view();
+  const { name, log } = dice.of(segments);
+  if (log === undefined) return undefined;
+  const bytes = disk.content(`${PATH}/${name}`);
+  const lines = [...bytes.toString("latin1").matchAll(/^\{"seq":(\d+),[^\n]*\n/gm)];
+  const promised = lines.filter(([, text]) => {
+    const seq = Number(text);
+    const expected = truth.mayGo.get(log)?.has(seq) || truth.harmed.get(log)?.has(seq);
+    return truth.acknowledged.get(log)?.has(seq) && !expected;
+  });
+  if (promised.length === 0) return undefined;
+  const line = dice.of(promised);
+  const at = line.index + dice.below(line[0].length - 1); // the line break is no part of the record
+  disk.corrupt(`${PATH}/${name}`, (content) => content.fill((bytes[at] as number) ^ (1 << dice.below(8)), at, at + 1));
+  const seq = Number(line[1]);
+  truth.harmed.get(log)?.add(seq);
+  return { log, seq };
+}
