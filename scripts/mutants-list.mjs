@@ -1015,4 +1015,18 @@ export const MUTANTS = [
     replace: "if (same || !segments.includes(undefined)) return",
     tests: ["test/beside-writer.test.ts"],
   },
+  {
+    name: "the file of another store is taken for ours when its identity line has a foreign line break",
+    file: "src/log/identity.ts",
+    find: "const ours = wanted === undefined && (",
+    replace: "const ours = (",
+    tests: ["test/log/identity.test.ts"],
+  },
+  {
+    name: "a last line without its line break does not speak for its file",
+    file: "src/log/identity.ts",
+    find: "const end = eol < 0 ? head.length : eol;",
+    replace: "const end = eol;\n    if (eol < 0) break;",
+    tests: ["test/log/identity.test.ts"],
+  },
 ];

@@ -11,7 +11,7 @@ import { firstLine, lastLine } from "../log/run-ends.ts";
 import { SealChain } from "../log/seal.ts";
 import { SegmentHash } from "../log/segment-hash.ts";
 import { activeName } from "../log/segments.ts";
-import { readHead, readSeal, runOf } from "./segment-ends.ts";
+import { endsInSeal, readHead, readSeal, runOf } from "./segment-ends.ts";
 
 export interface CheckOptions {
   /** A living writer may be appending: bytes behind the last whole line of the active segment are in flight. */
@@ -120,7 +120,9 @@ class LogCheck {
     let firstMs: number | undefined;
     if (judged.from === undefined) this.#seals.skipSegment();
     else if (!(await this.#trust(segment, judged.from, judged.clean ? judged.seed : undefined))) {
-      const hash = this.#options.hashSealed === true && !segment.active ? new SegmentHash() : undefined;
+      const sealed =
+        this.#options.hashSealed === true && (!segment.active || (await endsInSeal(this.#backend, segment)));
+      const hash = sealed ? new SegmentHash() : undefined;
       hash?.begin(head.subarray(0, judged.from));
       hash?.end(judged.from);
       this.#seals.startSegment(hash);

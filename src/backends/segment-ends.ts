@@ -86,3 +86,10 @@ async function readPart(backend: Backend, { name, id }: Segment, from: number, t
   for await (const chunk of backend.read(name, from, to, id)) parts.push(Buffer.from(chunk));
   return Buffer.concat(parts);
 }
+
+/** Whether the last line of a segment begins as a seal: a writer that died before it gave the file its closed name left one. */
+export async function endsInSeal(backend: Backend, segment: Segment): Promise<boolean> {
+  const end = await readPart(backend, segment, Math.max(0, segment.bytes - SEAL_BYTES_MAX), segment.bytes);
+  const last = end.subarray(end.lastIndexOf(NEWLINE, end.length - 2) + 1);
+  return last.toString("latin1").startsWith('{"kind":"seal",');
+}

@@ -2,6 +2,7 @@
 // says so instead, and the lines prove which of the two is right.
 import { decodeIdentity, encodeIdentity, LINE_START, parseObject, seedOf, SUFFIX_START, verifies } from "./codec.ts";
 import type { Identity, LogName } from "./record.ts";
+import { nextAnchor, wholeUntil } from "./salvage.ts";
 
 /** How many bytes of a segment are enough to judge its identity, unless its lines are very long. */
 export const HEAD_BYTES: number = 256 << 10;
@@ -9,6 +10,8 @@ export const HEAD_BYTES: number = 256 << 10;
 const IDENTITY_BYTES_MAX = 1024;
 /** How many lines are tried under each candidate. */
 const SAMPLE_LINES = 64;
+/** How many bytes are summed in search of a line that is glued to others. */
+const GLUED_WORK_MAX = 8 << 20;
 
 export type Head =
   /** The identity is whole and the expected one (or nothing else was expected). */
@@ -47,7 +50,7 @@ export function judgeHead(
 
   const ownIdentity = own !== undefined && "log" in own ? own : undefined;
 
-  if (wanted !== undefined && explains(wanted)) {
+  if (wanted !== undefined && (explains(wanted) || gluedLine(head, samples, seedOf(wanted)))) {
     return { type: "damaged", line: wanted, bytes };
   }
   if (ownIdentity !== undefined && (ownIdentity.log === log || log === undefined) && wanted === undefined) {
@@ -63,8 +66,8 @@ export function judgeHead(
   for (const other of ownIdentity === undefined ? others : [ownIdentity, ...others]) {
     const candidate = Buffer.from(encodeIdentity(other));
     if (explains(candidate)) {
-      if (other.log === log || log === undefined) return { type: "damaged", line: candidate, bytes };
-      return { type: "foreign", identity: other };
+      const ours = wanted === undefined && (other.log === log || log === undefined);
+      return ours ? { type: "damaged", line: candidate, bytes } : { type: "foreign", identity: other };
     }
   }
   const mended = oneBitOff(head.subarray(0, bytes), explains);
@@ -110,14 +113,26 @@ function looksLikeData(head: Buffer): boolean {
 
 function sampleLines(head: Buffer, from: number): [start: number, end: number][] {
   const samples: [number, number][] = [];
-  for (let start = from; samples.length < SAMPLE_LINES; ) {
-    const end = head.indexOf(0x0a, start);
-    if (end < 0) break;
+  for (let start = from; start < head.length && samples.length < SAMPLE_LINES; ) {
+    const eol = head.indexOf(0x0a, start);
+    const end = eol < 0 ? head.length : eol; // the last line may be whole but for its line break
     const content = head[end - 1] === 0x0d ? end - 1 : end; // a copy in which each line break became two bytes
     if (content > start) samples.push([start, content]);
     start = end + 1;
   }
   return samples;
+}
+
+/** Whether a line verifies that lost its line break and stands in one of the samples among other bytes. */
+function gluedLine(head: Buffer, samples: readonly (readonly [number, number])[], seed: number): boolean {
+  const work = { left: GLUED_WORK_MAX };
+  for (const [start, end] of samples) {
+    const line = head.subarray(start, end);
+    for (let at = nextAnchor(line, 0); at >= 0 && work.left > 0; at = nextAnchor(line, at + 1)) {
+      if (wholeUntil(line, at, seed, work) >= 0) return true;
+    }
+  }
+  return false;
 }
 
 /** What a segment's beginning says that it is, unless its own lines contradict: then it says nothing. */

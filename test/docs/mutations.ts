@@ -1,4 +1,6 @@
-// Seeded random damage to the files of a log: of bytes, of lines, of whole files.
+// Seeded random damage to the files of a log: of bytes, of lines, of whole files; and lies whose checksums are right.
+import { crc32 } from "node:zlib";
+import { encodeControlLine, seedOf, verifies } from "../../src/log/codec.ts";
 
 /** A generator of numbers below a bound; the same seed gives the same numbers. */
 export type Dice = (below: number) => number;
@@ -55,6 +57,12 @@ function onLines(change: (lines: Buffer[], at: number, dice: Dice, foreign: read
 const none = Buffer.alloc(0);
 const pick = <T>(list: readonly T[], dice: Dice): T => list[dice(list.length)] as T;
 
+/** Whether a line verifies under the first one. */
+function isWhole(lines: readonly Buffer[], at: number): boolean {
+  const line = lines[at];
+  return at > 0 && line?.at(-1) === 0x0a && verifies(seedOf(lines[0] as Buffer), line, 0, line.length - 1);
+}
+
 /** Each kind of damage, by name. */
 export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   flip: onBytes((bytes, at, dice) => [1, Buffer.of((bytes[at] as number) ^ (1 << dice(8)))]),
@@ -100,6 +108,40 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     return files.with(a, files[b] as Buffer).with(b, files[a] as Buffer);
   },
   foreignFile: (files, dice, foreign) => files.with(dice(files.length), pick(foreign, dice)),
+  doubleFile: (files, dice) => files.toSpliced(dice(files.length + 1), 0, pick(files, dice)),
+  emptyFile: (files, dice) => files.with(dice(files.length), none),
+  identity: (files, dice) => {
+    const file = dice(files.length);
+    const bytes = files[file] as Buffer;
+    const at = dice(Math.max(1, bytes.indexOf(0x0a) + 1));
+    const insert = Buffer.of(pick([0x0a, 0x20, 0x22, 0x31, 0x61, 0xff], dice)).subarray(0, dice(2));
+    return splice(files, file, at, dice(3), insert);
+  },
+  loseIdentity: onLines((lines) => lines.slice(1)),
+  reseal: (files, dice) => {
+    const file = dice(files.length);
+    const lines = splitLines(files[file] as Buffer);
+    const at = lines.findIndex((line) => line.toString().startsWith('{"kind":"seal",'));
+    if (!isWhole(lines, at)) return files; // there is none, or it is damaged already
+    const { kind: _, crc: __, ...fields } = JSON.parse(String(lines[at])) as Record<string, unknown>;
+    const name = pick(Object.keys(fields), dice);
+    const value = fields[name];
+    const lie = typeof value === "number" ? value + pick([-1, 1, 1e6], dice) : pick([null, "00", 7], dice);
+    const line = encodeControlLine(seedOf(lines[0] as Buffer), "seal", { ...fields, [name]: lie });
+    return files.with(file, Buffer.concat(lines.with(at, Buffer.from(line))));
+  },
+  renumber: onLines((lines, at, dice) => {
+    if (!isWhole(lines, at)) return lines;
+    const body = String(lines[at]).slice(0, -19);
+    const lie = body.replace(
+      /^\{"seq":(\d+)/,
+      (_, seq) => `{"seq":${Math.max(1, Number(seq) + pick([-1, 1, 9], dice))}`,
+    );
+    const crc = crc32(lie, seedOf(lines[0] as Buffer))
+      .toString(16)
+      .padStart(8, "0");
+    return lie === body ? lines : lines.with(at, Buffer.from(`${lie},"crc":"${crc}"}\n`));
+  }),
   nothing: (files) => files,
 };
 

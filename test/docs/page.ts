@@ -18,6 +18,6 @@ export function run(
   input: string = "",
 ): { status: number | null; output: string } {
   const result = spawnSync(command, args, { encoding: "utf8", input, maxBuffer: 1 << 28 });
-  if (result.error !== undefined) throw result.error; // a missing sh or python3 is a failure, not a reason to skip
+  if (result.error !== undefined && result.stderr === "") throw result.error; // a missing sh or python3 is a failure, not a reason to skip
   return { status: result.status, output: result.stdout + result.stderr };
 }

@@ -65,6 +65,19 @@ describe("the head of a file that belongs here", () => {
     expect(judgeHead(head, "events", undefined, [])).toEqual(mended);
   });
 
+  test("a damaged one is mended by the only record, though that lacks its line break or is glued to other bytes", () => {
+    const record = line(1).subarray(0, -1);
+    const broken = Buffer.from(IDENTITY_LINE.toString().replace("papyra", "papyri"));
+    for (const [head, bytes] of [
+      [Buffer.concat([broken, record]), broken.length],
+      [record, 0],
+      [Buffer.concat([record, broken]), 0],
+      [Buffer.concat([broken, Buffer.from("\0\0"), record, Buffer.from("x\n")]), broken.length],
+    ] as const) {
+      expect(judgeHead(head, "events", IDENTITY, SIBLINGS)).toEqual({ type: "damaged", line: IDENTITY_LINE, bytes });
+    }
+  });
+
   test("the first line behind it may be damaged too", () => {
     const head = Buffer.from(WHOLE);
     head[3] = 0x58;
@@ -77,6 +90,16 @@ describe("the head of a file that belongs here", () => {
 });
 
 describe("a file that belongs elsewhere", () => {
+  test("is not taken for ours when its line breaks are those of another system", () => {
+    for (const other of [
+      { ...IDENTITY, store: "other" },
+      { ...IDENTITY, lineage: "b9" },
+    ]) {
+      const head = Buffer.from(fileOf(other).toString().replaceAll("\n", "\r\n"));
+      expect(judgeHead(head, "events", IDENTITY, SIBLINGS)).toEqual({ type: "foreign", identity: other });
+    }
+  });
+
   test.each<[string, Identity]>([
     ["another log of this store", { ...IDENTITY, log: "journal" }],
     ["another store", { ...IDENTITY, store: "other-1" }],
