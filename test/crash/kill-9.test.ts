@@ -33,7 +33,7 @@ async function round(
   const closed = new Promise<string | null>((resolve) => child.on("close", (_code, signal) => resolve(signal)));
   child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
     text += chunk;
-    timer ??= setTimeout(() => child.kill("SIGKILL"), random() * 60);
+    if (text.includes("ack ")) timer ??= setTimeout(() => child.kill("SIGKILL"), random() * 60);
   });
   const signal = await closed;
   expect(signal, `the writer must die by our hand, not by ${text.slice(-200)}`).toBe("SIGKILL");
