@@ -54,12 +54,12 @@ export function judgeHead(
     return { type: "damaged", line: wanted, bytes };
   }
   if (ownIdentity !== undefined && (ownIdentity.log === log || log === undefined) && wanted === undefined) {
-    if (samples.length === 0 || explains(line)) {
+    if (tellNothing(head, samples) || explains(line)) {
       return { type: "ok", line: Buffer.from(line) };
     }
   }
   const wrongLog = ownIdentity !== undefined && log !== undefined && ownIdentity.log !== log && wanted === undefined;
-  if (ownIdentity !== undefined && ((wrongLog && samples.length === 0) || explains(line))) {
+  if (ownIdentity !== undefined && ((wrongLog && tellNothing(head, samples)) || explains(line))) {
     return { type: "foreign", identity: ownIdentity };
   }
   // The store's other logs may explain the lines; so may the very identity that the first line means, spelt as we spell it.
@@ -123,6 +123,11 @@ function sampleLines(head: Buffer, from: number): [start: number, end: number][]
   return samples;
 }
 
+/** No line is there whole: what there is may be the leftover of an unfinished write, which speaks against nobody. */
+function tellNothing(head: Buffer, samples: readonly (readonly [number, number])[]): boolean {
+  return samples.every(([start]) => head.indexOf(0x0a, start) < 0);
+}
+
 /** Whether a line verifies that lost its line break and stands in one of the samples among other bytes. */
 function gluedLine(head: Buffer, samples: readonly (readonly [number, number])[], seed: number): boolean {
   const work = { left: GLUED_WORK_MAX };
@@ -143,5 +148,6 @@ export function statedIdentity(head: Buffer): Identity | undefined {
   if (stated === undefined || !("log" in stated)) return undefined;
   const samples = sampleLines(head, eol + 1);
   const seed = seedOf(line);
-  return samples.length === 0 || samples.some((sample) => verifies(seed, head, ...sample)) ? stated : undefined;
+  const explained = samples.some((sample) => verifies(seed, head, ...sample));
+  return tellNothing(head, samples) || explained ? stated : undefined;
 }

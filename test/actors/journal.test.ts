@@ -7,6 +7,7 @@ import type { ActorSystem } from "../../src/actors/system.ts";
 import type { MemoryBackend } from "../../src/backends/memory.ts";
 import { openStore } from "../../src/backends/open.ts";
 import type { Store } from "../../src/backends/store.ts";
+import { nodeEnv } from "../../src/env/node.ts";
 import { memoryStore } from "../../src/index.ts";
 import { encodeFields, encodeIdentity, encodeLine, seedOf } from "../../src/log/codec.ts";
 import type { JournalRecord } from "../../src/log/record.ts";
@@ -193,7 +194,8 @@ describe("a journal", () => {
   });
 
   test("does not take another line of the same length for the one it knew", async () => {
-    const backend = memoryStore();
+    const clock = { ...nodeEnv.clock, nowMs: () => 1_767_225_600_125 }; // as many digits in each line
+    const backend = memoryStore({}, { ...nodeEnv, clock });
     const store = await opened(backend);
     const journal = new Journal(store);
     await read(journal, "ledger/a");
