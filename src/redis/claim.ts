@@ -93,10 +93,10 @@ export class RedisClaim implements Claim {
     const fields: string[] = ["identity", encodeStoreFile(identity).toString()];
     for (const log of LOG_NAMES) {
       const { segments, last, end } = seen.logs[log];
-      if (segments.length > 0) continue;
+      if (segments.some(({ name }) => name === activeName(log))) continue;
       const bytes = Buffer.from(encodeIdentity({ log, store: identity.store, lineage: identity.lineage }));
       const number = this.#newNumber(last);
-      fields.push(log, encodeLayout([fresh(number, activeName(log))]));
+      fields.push(log, encodeLayout([...segments, fresh(number, activeName(log))]));
       writes.push({ log, expected: last, next: `${number}-0`, bytes, seq: end?.seq ?? 0, reaches: bytes.length });
     }
     await this.#write(writes, fields);
