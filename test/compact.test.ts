@@ -7,7 +7,7 @@ import { openStore } from "../src/backends/open.ts";
 import type { OpenFile } from "../src/env/env.ts";
 import { memoryStore } from "../src/index.ts";
 import type { NewRecord } from "../src/log/record.ts";
-import { compact } from "../src/ops/compact.ts";
+import { compact, compactStore } from "../src/ops/compact.ts";
 import { scan } from "../src/ops/scan.ts";
 import { SimDisk } from "../src/testing/index.ts";
 
@@ -162,4 +162,15 @@ test("a new segment that does not read back costs nothing: what it was made of i
   });
   const after = new Set(await fs.list("/data"));
   expect([...before].filter((name) => !after.has(name))).toEqual([]);
+});
+
+test("under a policy that does not sync, the gap record is on the disk before anything goes", async () => {
+  const disk = new SimDisk();
+  const store = await openStore(fileBackend({ path: "/data", segmentBytes: 8192, durability: "os" }, disk.env));
+  for (let n = 1; n <= 200; n++) await store.append("events", [event(n)]);
+  await compactStore(store, { retention: { events: { maxRecords: 20 } } });
+  const survivor = disk.reboot(1, "drop");
+  const found = await scan(fileBackend({ path: "/data" }, survivor.env));
+  expect(found.anomalies).toEqual([]);
+  expect(found.logs.find(({ log }) => log === "events")?.missing).toBe(0);
 });

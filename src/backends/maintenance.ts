@@ -14,6 +14,7 @@ export interface MaintainedWriter {
   /** For messages. */
   readonly location: string;
   readonly assertOpen: () => void;
+  readonly flush: () => Promise<void>;
   readonly append: (log: LogName, records: readonly NewRecord[]) => Promise<unknown>;
   readonly seal: (log: LogName) => Promise<void>;
 }
@@ -32,7 +33,7 @@ export class Maintainer {
 
   /** Rejects with STORE_LOCKED while another maintenance is running, else with what `work` rejects with. */
   async run<T>(purpose: string, work: (maintenance: Maintenance) => Promise<T>): Promise<T> {
-    const { claim, logs, location, assertOpen, append, seal } = this.#writer;
+    const { claim, logs, location, assertOpen, append, flush, seal } = this.#writer;
     assertOpen();
     if (this.#purpose !== undefined) {
       throw new PapyraError("STORE_LOCKED", `${purpose} has to wait: ${this.#purpose} of ${location} is running`, {
@@ -45,6 +46,7 @@ export class Maintainer {
         seal,
         async account(log, gaps, gone) {
           for (let i = 0; i < gaps.length; i += GAPS_AT_ONCE) await append(log, gaps.slice(i, i + GAPS_AT_ONCE));
+          await flush(); // whatever the policy: what they account for is about to go, durably
           const state = logs[log];
           state.absent = normalise([...state.absent, ...gone]);
         },

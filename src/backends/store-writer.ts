@@ -56,6 +56,7 @@ export class StoreWriter implements Store {
       location: backend.location,
       assertOpen: () => this.#assertOpen(),
       append: (log, records) => this.append(log, records),
+      flush: () => this.flush(),
       seal: (log) => this.#seal(log),
     });
   }
