@@ -1,9 +1,9 @@
 // Reads indexed records for many actors at once. After a restart thousands of actors recover together, and their records
 // lie mixed in the same bytes: whoever waits while a read is under way is served by the next one, in one pass over the log.
-import { type Location, readWindows } from "../backends/locate.ts";
+import { type Location, readWindows, type SeedAt } from "../backends/locate.ts";
 import type { Store } from "../backends/store.ts";
 import { ensureError, PapyraError } from "../errors.ts";
-import { encodeIdentity, seedOf } from "../log/codec.ts";
+import { seedsOf } from "../log/lineage.ts";
 import type { JournalRecord, SnapshotRecord } from "../log/record.ts";
 import type { IndexedRecord } from "./record-index.ts";
 
@@ -28,14 +28,13 @@ const PASSES_MAX = 4;
 /** Reads records of one log. */
 export class RecordReader<R extends JournalRecord | SnapshotRecord> {
   readonly #store: Store;
-  readonly #seed: number;
+  readonly #seedAt: SeedAt;
   #waiting: Request<R>[] = [];
   #passes = 0;
 
   constructor(store: Store, log: "journal" | "snapshots") {
     this.#store = store;
-    const { store: name, lineage } = store.identity;
-    this.#seed = seedOf(encodeIdentity({ log, store: name, lineage }));
+    this.#seedAt = seedsOf(store.identity, log);
   }
 
   /**
@@ -84,7 +83,7 @@ export class RecordReader<R extends JournalRecord | SnapshotRecord> {
     if (requests.length > 1) due.sort((a, b) => a.entry.seq - b.entry.seq);
     let i = 0;
     const locations = due.map(({ entry }) => entry.at);
-    for await (const records of readWindows(this.#store.backend, this.#seed, locations)) {
+    for await (const records of readWindows(this.#store.backend, this.#seedAt, locations)) {
       for (const record of records) {
         const { entry, request } = due[i++] as { entry: IndexedRecord; request: Request<R> };
         if (!request.settled) handOver(record as R, entry, request);

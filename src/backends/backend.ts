@@ -8,6 +8,7 @@
 // - `rewrite` leaves a segment as it was or as it shall be, whatever happens in between.
 // - One claim at a time, across processes; a claim ends with its process.
 import type { Env } from "../env/env.ts";
+import type { Ancestor } from "../log/lineage.ts";
 import type { LogName } from "../log/record.ts";
 import type { Reach } from "../log/ledger.ts";
 import type { StoreLimits } from "./limits.ts";
@@ -19,6 +20,8 @@ export interface StoreIdentity {
   /** The lineage this one was made from, or null. */
   readonly parent: string | null;
   readonly createdMs: number;
+  /** Where this lineage took its history over from, the oldest first: what a restore has left in the logs. */
+  readonly ancestors?: readonly Ancestor[] | undefined;
 }
 
 /** Who holds the writer's claim. */

@@ -6,11 +6,12 @@ import { decodeRecord, encodeIdentity, seedOf } from "../log/codec.ts";
 import { judgeHead, type Head } from "../log/identity.ts";
 import { LogLedger, type LogAccount } from "../log/ledger.ts";
 import { type Entry, LineScanner } from "../log/lines.ts";
-import { type Identity, LOG_NAMES, type LogName, type LogRecord } from "../log/record.ts";
+import type { LogName, LogRecord } from "../log/record.ts";
 import { firstLine, lastLine } from "../log/run-ends.ts";
 import { SealChain } from "../log/seal.ts";
 import { SegmentHash } from "../log/segment-hash.ts";
 import { activeName } from "../log/segments.ts";
+import { identityOf, siblingsOf } from "./identities.ts";
 import { endsInSeal, readHead, readSeal, runOf } from "./segment-ends.ts";
 
 export interface CheckOptions {
@@ -63,12 +64,6 @@ export interface LogTail {
   readonly previousSeal: string | null;
 }
 
-/** The identity that the lines of a log are checked with. */
-export function identityOf(view: StoreView, log: LogName | undefined): Identity | undefined {
-  if (view.identity === undefined || log === undefined) return undefined;
-  return { log, store: view.identity.store, lineage: view.identity.lineage };
-}
-
 export async function checkLog(
   backend: Backend,
   view: StoreView,
@@ -113,7 +108,7 @@ class LogCheck {
     this.#options.signal?.throwIfAborted();
     this.#ledger.startSegment(segment.name, segment.firstSeq);
     this.#bytes += segment.bytes;
-    const head = await readHead(this.#backend, segment, identityOf(this.#view, this.#log));
+    const head = await readHead(this.#backend, segment, identityOf(this.#view, this.#log, segment));
     const judged = this.#judge(head, segment);
     let { clean } = judged;
     let firstSeq: number | undefined;
@@ -234,9 +229,8 @@ class LogCheck {
 
   /** Where the lines begin and what they are checked with; says so when the identity is wrong. */
   #judge(head: Buffer, segment: Segment): { from: number | undefined; seed: number | undefined; clean: boolean } {
-    const expected = identityOf(this.#view, this.#log);
-    const siblings = LOG_NAMES.map((log) => identityOf(this.#view, log)).filter((identity) => identity !== undefined);
-    const judged: Head = judgeHead(head, this.#log, expected, siblings);
+    const expected = identityOf(this.#view, this.#log, segment);
+    const judged: Head = judgeHead(head, this.#log, expected, siblingsOf(this.#view));
     switch (judged.type) {
       case "ok":
         return { from: judged.line.length, seed: seedOf(judged.line), clean: true };

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { publish, readStart, replaceDurably, syncAncestors, writeTemporary } from "../env/durable.ts";
 import type { Env, FileLock } from "../env/env.ts";
 import { ensureError, PapyraError } from "../errors.ts";
-import { encodeIdentity } from "../log/codec.ts";
+import { activeIdentityLine } from "../log/lineage.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { activeName, closedName, LOCK_FILE, parseFileName, STORE_FILE } from "../log/segments.ts";
 import type { AppendedAt, AppendPart, Claim, Splice, StoreIdentity, StoreView } from "./backend.ts";
@@ -63,8 +63,8 @@ class FilesClaim implements Claim {
     const names = await fs.list(this.#path);
     for (const log of LOG_NAMES) {
       if (names.includes(activeName(log))) continue;
-      const line = encodeIdentity({ log, store: identity.store, lineage: identity.lineage });
-      await replaceDurably(fs, random, join(this.#path, activeName(log)), (append) => append(Buffer.from(line)));
+      const line = activeIdentityLine(identity, log);
+      await replaceDurably(fs, random, join(this.#path, activeName(log)), (append) => append(line));
     }
     const path = join(this.#path, STORE_FILE);
     const content = encodeStoreFile(identity);

@@ -17,19 +17,22 @@ export interface Location {
 /** Lines that are so near to each other are read at once: one read of this size costs about as much as a small one. */
 const WINDOW_BYTES = 256 << 10;
 
+/** What the checksum of the line at `start` begins with. */
+export type SeedAt = (bytes: Buffer, start: number) => number;
+
 /** The records at `locations`, which are in the order of the log; each is verified again. */
 export async function* readLocated(
   backend: Backend,
-  seed: number,
+  seedAt: SeedAt,
   locations: readonly Location[],
 ): AsyncGenerator<LogRecord, void, undefined> {
-  for await (const records of readWindows(backend, seed, locations)) yield* records;
+  for await (const records of readWindows(backend, seedAt, locations)) yield* records;
 }
 
 /** The same, a window at a time: for who reads so many that waiting for each of them would cost more than reading it. */
 export async function* readWindows(
   backend: Backend,
-  seed: number,
+  seedAt: SeedAt,
   locations: readonly Location[],
 ): AsyncGenerator<LogRecord[], void, undefined> {
   for (let first = 0; first < locations.length; ) {
@@ -42,14 +45,14 @@ export async function* readWindows(
     }
     const end = locations[last] as Location;
     const window = await readWindow(backend, start, start.offset, end.offset + end.length);
-    yield locations.slice(first, last + 1).map((location) => recordIn(window, start.offset, seed, location));
+    yield locations.slice(first, last + 1).map((location) => recordIn(window, start.offset, seedAt, location));
     first = last + 1;
   }
 }
 
-function recordIn(window: Buffer, windowOffset: number, seed: number, location: Location): LogRecord {
+function recordIn(window: Buffer, windowOffset: number, seedAt: SeedAt, location: Location): LogRecord {
   const from = location.offset - windowOffset;
-  if (!verifies(seed, window, from, from + location.length)) {
+  if (!verifies(seedAt(window, from), window, from, from + location.length)) {
     throw new PapyraError(
       "LOG_DAMAGED",
       `${location.segment} is damaged at byte ${location.offset}: the line no longer verifies`,

@@ -2,7 +2,7 @@
 // process. The data belongs to the backend object, so that closing and opening it again finds what was there.
 import type { Env } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
-import { encodeIdentity } from "../log/codec.ts";
+import { activeIdentityLine } from "../log/lineage.ts";
 import type { Reach } from "../log/ledger.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import {
@@ -150,8 +150,7 @@ class MemoryStore {
   create(identity: StoreIdentity): void {
     this.#identity = identity;
     for (const log of LOG_NAMES) {
-      if (!this.#logs.has(activeName(log)))
-        this.put(activeName(log), Buffer.from(encodeIdentity({ log, ...identity })));
+      if (!this.#logs.has(activeName(log))) this.put(activeName(log), activeIdentityLine(identity, log));
     }
   }
 

@@ -9,7 +9,8 @@ import { normalise, subtract } from "../log/ranges.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import type { Backend, Claim, StoreIdentity, StoreView } from "./backend.ts";
 import type { LogState } from "./batch.ts";
-import { type CheckedLog, checkLog, identityOf } from "./check.ts";
+import { type CheckedLog, checkLog } from "./check.ts";
+import { identityOf } from "./identities.ts";
 import type { Store } from "./store.ts";
 import { StoreWriter } from "./store-writer.ts";
 

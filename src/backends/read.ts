@@ -8,7 +8,7 @@ import { type Entry, LineScanner, linesOf } from "../log/lines.ts";
 import { subtract } from "../log/ranges.ts";
 import type { LogName, LogRecord } from "../log/record.ts";
 import type { Backend, Segment, StoreView } from "./backend.ts";
-import { identityOf } from "./check.ts";
+import { identityOf } from "./identities.ts";
 import { readHead } from "./segment-ends.ts";
 import { isReplaced, VIEWS_MAX } from "./steady.ts";
 
@@ -45,7 +45,7 @@ export async function* readRecords(
 ): AsyncGenerator<LocatedRecord, void, undefined> {
   let previous = 0;
   for (const segment of view.segments.filter((candidate) => candidate.log === log)) {
-    const expected = identityOf(view, log);
+    const expected = identityOf(view, log, segment);
     const head = judgeHead(await readHead(backend, segment, expected), log, expected, []);
     if (head.type !== "ok" && head.type !== "damaged")
       throw damaged(segment.name, 0, "it cannot be told which log it belongs to");

@@ -1,7 +1,7 @@
 // A store on which an operation is rehearsed: it reads as the real one, takes every change, and keeps the changes in memory,
 // so that what an operation would do is what it does, on all of its paths.
 import { PapyraError } from "../errors.ts";
-import { encodeIdentity } from "../log/codec.ts";
+import { activeIdentityLine } from "../log/lineage.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { activeName, STORE_FILE } from "../log/segments.ts";
 import type { Backend, Claim, Segment, Splice, StoreFinding, StoreIdentity, StoreView } from "./backend.ts";
@@ -134,9 +134,8 @@ export class Rehearsal implements Backend {
     this.changes.push({ verb: "create", file: STORE_FILE });
     for (const log of LOG_NAMES) {
       if (view.segments.some((segment) => segment.log === log && segment.active)) continue;
-      const { store, lineage } = identity;
       this.#created.set(activeName(log), log);
-      this.#pieces.set(activeName(log), [{ bytes: Buffer.from(encodeIdentity({ log, store, lineage })) }]);
+      this.#pieces.set(activeName(log), [{ bytes: activeIdentityLine(identity, log) }]);
       this.changes.push({ verb: "create", file: activeName(log) });
     }
   }

@@ -1,6 +1,6 @@
 // Rotation: the active segment of a log that is full or old is sealed, and a new one begins. Between two batches, so that
 // nothing is in flight.
-import { encodeIdentity } from "../log/codec.ts";
+import { activeIdentityLine } from "../log/lineage.ts";
 import { encodeSeal, sealDigest } from "../log/seal.ts";
 import { activeName } from "../log/segments.ts";
 import type { LogName } from "../log/record.ts";
@@ -49,8 +49,7 @@ export class Rotation {
   async seal(log: LogName): Promise<void> {
     const state = this.#logs[log];
     const { firstSeq, bytes, previousSeal } = state.segment;
-    const { store, lineage } = this.#identity;
-    const identityLine = Buffer.from(encodeIdentity({ log, store, lineage }));
+    const identityLine = activeIdentityLine(this.#identity, log);
     const sealed = await describeSegment(identityLine, this.#backend.read(activeName(log), 0, bytes));
     let digest: string | null = null;
     if (sealed?.bytes === bytes && sealed.last_seq === state.acknowledged) {

@@ -3,15 +3,14 @@ import { crc32 } from "node:zlib";
 import { PapyraError } from "../errors.ts";
 import { parseObject } from "../log/codec.ts";
 import { statedIdentity } from "../log/identity.ts";
+import { type Ancestor, lineagesFrom } from "../log/lineage.ts";
 import { FORMAT_VERSION } from "../log/record.ts";
 import type { StoreIdentity } from "./backend.ts";
 
 export function encodeStoreFile(identity: StoreIdentity): Buffer {
-  const { store, lineage, parent, createdMs } = identity;
-  const body = JSON.stringify({ papyra: FORMAT_VERSION, store, lineage, parent, created: createdMs / 1000 }).slice(
-    0,
-    -1,
-  );
+  const { store, lineage, parent, createdMs, ancestors } = identity;
+  const fields = { papyra: FORMAT_VERSION, store, lineage, parent, created: createdMs / 1000, ancestors };
+  const body = JSON.stringify(fields).slice(0, -1);
   return Buffer.from(`${body},"crc":"${crc32(body).toString(16).padStart(8, "0")}"}\n`);
 }
 
@@ -32,21 +31,17 @@ export function decodeStoreFile(bytes: Buffer, path: string): StoreIdentity | un
       },
     );
   }
-  const { store, lineage, parent, created } = fields;
+  const { store, lineage, parent, created, ancestors } = fields;
   if (typeof store !== "string" || typeof lineage !== "string" || typeof created !== "number") return undefined;
-  return { store, lineage, parent: typeof parent === "string" ? parent : null, createdMs: Math.round(created * 1000) };
+  const identity = { store, lineage, createdMs: Math.round(created * 1000) };
+  // The checksum says that this is what was written, and only ancestors are written there.
+  const before = Array.isArray(ancestors) ? { ancestors: ancestors as Ancestor[] } : {};
+  return { ...identity, parent: typeof parent === "string" ? parent : null, ...before };
 }
 
-/** The identity that most of the logs' first lines agree on, of those that their own lines do not contradict. */
+/** The identity that the logs' first lines tell of, of those that their own lines do not contradict. */
 export function identityFromHeads(heads: readonly Buffer[]): StoreIdentity | undefined {
-  const votes = new Map<string, { identity: StoreIdentity; count: number }>();
-  for (const head of heads) {
-    const stated = statedIdentity(head);
-    if (stated === undefined) continue;
-    const { store, lineage } = stated;
-    const key = JSON.stringify([store, lineage]);
-    const vote = votes.get(key) ?? { identity: { store, lineage, parent: null, createdMs: 0 }, count: 0 };
-    votes.set(key, { ...vote, count: vote.count + 1 });
-  }
-  return [...votes.values()].sort((a, b) => b.count - a.count)[0]?.identity;
+  const lineages = lineagesFrom(heads.map(statedIdentity).filter((identity) => identity !== undefined));
+  if (lineages === undefined) return undefined;
+  return { ...lineages, parent: lineages.ancestors?.at(-1)?.lineage ?? null, createdMs: 0 };
 }

@@ -2,6 +2,7 @@
 // arrives meanwhile joins the next one. After a failure nothing more is accepted.
 import { ensureError, PapyraError } from "../errors.ts";
 import type { SeqRange } from "../log/anomaly.ts";
+import { seedsOf } from "../log/lineage.ts";
 import type { LogName, LogRecord, NewRecord } from "../log/record.ts";
 import { AppendQueue } from "./append-queue.ts";
 import type { Backend, Claim, StoreIdentity } from "./backend.ts";
@@ -108,7 +109,7 @@ export class StoreWriter implements Store {
   }
 
   readAt(log: LogName, locations: readonly Location[]): AsyncIterable<LogRecord> {
-    return readLocated(this.backend, this.#logs[log].seed, locations);
+    return readLocated(this.backend, seedsOf(this.identity, log), locations);
   }
 
   maintain<T>(purpose: string, work: (maintenance: Maintenance) => Promise<T>): Promise<T> {

@@ -25,8 +25,8 @@ function hex8(crc: number): string {
 
 /** The identity line, with its line break. */
 export function encodeIdentity(identity: Identity): string {
-  const { log, store, lineage } = identity;
-  return `${JSON.stringify({ papyra: FORMAT_VERSION, log, store, lineage })}\n`;
+  const { log, store, lineage, parent, after } = identity;
+  return `${JSON.stringify({ papyra: FORMAT_VERSION, log, store, lineage, parent, after })}\n`;
 }
 
 /** What an identity line says: an identity, a version that this release does not know, or undefined for anything else. */
@@ -34,9 +34,10 @@ export function decodeIdentity(line: Uint8Array): Identity | { unknownVersion: u
   const value = parseObject(line);
   if (value === undefined || !("papyra" in value)) return undefined;
   if (value.papyra !== FORMAT_VERSION) return { unknownVersion: value.papyra };
-  const { log, store, lineage } = value;
+  const { log, store, lineage, parent, after } = value;
   if (!LOG_NAMES.includes(log as LogName) || typeof store !== "string" || typeof lineage !== "string") return undefined;
-  return { log: log as LogName, store, lineage };
+  const identity = { log: log as LogName, store, lineage };
+  return typeof parent === "string" && typeof after === "number" ? { ...identity, parent, after } : identity;
 }
 
 /** The checksum's starting value for all lines under an identity line (given with its line break). */

@@ -13,6 +13,9 @@ export interface Identity {
   readonly log: LogName;
   readonly store: string;
   readonly lineage: string;
+  /** The lineage that this one goes on from, and the last seq of this log that belongs to that one. */
+  readonly parent?: string;
+  readonly after?: number;
 }
 
 /** What every numbered record carries. */

@@ -1,6 +1,7 @@
 // Which closed segments become one: those in which something goes, as long as they follow each other and what stays of them
 // fits into one, and small ones beside them, so that a long history does not end in thousands of tiny files. Pure.
 import { parseFileName } from "../log/segments.ts";
+import type { Segment } from "../backends/backend.ts";
 import type { SegmentShare } from "./compact-plan.ts";
 
 /** Segments that follow each other and become one. */
@@ -16,7 +17,11 @@ export interface Group {
 const MERGED_BYTES = 256 << 20;
 
 /** The groups of the closed segments of a log, in its order. */
-export function formGroups(shares: readonly SegmentShare[], segmentBytes: number): Group[] {
+export function formGroups(
+  shares: readonly SegmentShare[],
+  segmentBytes: number,
+  sameLineage: (a: Segment, b: Segment) => boolean,
+): Group[] {
   const target = Math.min(segmentBytes, MERGED_BYTES);
   const kept = ({ bytes, goneBytes }: SegmentShare): number => bytes - goneBytes;
   const changes = (share: SegmentShare | undefined): boolean => (share?.gone ?? 0) > 0;
@@ -33,7 +38,9 @@ export function formGroups(shares: readonly SegmentShare[], segmentBytes: number
       open = undefined;
       continue;
     }
-    if (open === undefined || size + kept(share) > target) {
+    const before = shares[i - 1]?.segment;
+    const follows = before !== undefined && sameLineage(before, share.segment);
+    if (open === undefined || !follows || size + kept(share) > target) {
       groups.push((open = []));
       size = 0;
     }

@@ -8,12 +8,13 @@
 //    supersedes all of them at once (log/segments.ts);
 // 4. it is read back, and only then are the superseded ones removed. A crash before leaves files that no longer count.
 import type { Backend, Segment, StoreView } from "../backends/backend.ts";
-import { identityOf } from "../backends/check.ts";
+import { identityOf } from "../backends/identities.ts";
 import { openStore } from "../backends/open.ts";
 import type { Maintenance, Store } from "../backends/store.ts";
 import { PapyraError } from "../errors.ts";
 import { encodeIdentity, seedOf } from "../log/codec.ts";
 import { compactedGaps } from "../log/gaps.ts";
+import { identityAt } from "../log/lineage.ts";
 import type { LogName } from "../log/record.ts";
 import type { RetentionPolicy } from "../log/retention.ts";
 import { compactedName, parseFileName } from "../log/segments.ts";
@@ -160,7 +161,12 @@ class Compaction {
     await this.#maintenance.account(log, gaps, gone);
     result.gaps = gaps.length;
     const closed = await this.#closedNow(plan);
-    for (const group of formGroups(closed, this.#backend.limits.segmentBytes)) {
+    const { segmentBytes } = this.#backend.limits;
+    const { identity } = await this.#backend.view();
+    const lineageOf = ({ firstSeq }: Segment): string | undefined =>
+      identity === undefined ? undefined : identityAt(identity, log, firstSeq).lineage;
+    const sameLineage = (a: Segment, b: Segment): boolean => lineageOf(a) === lineageOf(b);
+    for (const group of formGroups(closed, segmentBytes, sameLineage)) {
       this.#signal?.throwIfAborted();
       result.writtenBytes += await this.#merge(log, group, plan);
     }
@@ -177,7 +183,7 @@ class Compaction {
     for (const segment of view.segments) {
       const share = byId.get(segment.id);
       if (share === undefined || segment.active || segment.log !== log) continue;
-      const seal = share.segment.active ? await lastSeal(backend, segment, seedIn(view, log)) : undefined;
+      const seal = share.segment.active ? await lastSeal(backend, segment, seedIn(view, segment)) : undefined;
       now.push({ ...share, segment, bytes: segment.bytes, lastSeq: seal?.seal.last_seq ?? share.lastSeq });
     }
     return now;
@@ -223,8 +229,8 @@ class Compaction {
   }
 }
 
-function seedIn(view: StoreView, log: LogName): number {
-  const identity = identityOf(view, log);
+function seedIn(view: StoreView, segment: Segment): number {
+  const identity = identityOf(view, segment.log, segment);
   if (identity === undefined) throw new PapyraError("INTERNAL", "a store without an identity was to be compacted");
   return seedOf(encodeIdentity(identity));
 }

@@ -1,14 +1,14 @@
 // Inspect: the newest records of a log, read from its end, so that the answer does not take longer as history grows.
 // Changes nothing, works beside a living writer, and shows whatever is whole: damage is counted, not fatal.
 import type { Backend, Segment, StoreView } from "../backends/backend.ts";
-import { identityOf } from "../backends/check.ts";
+import { identityOf, siblingsOf } from "../backends/identities.ts";
 import { readHead, readSeal } from "../backends/segment-ends.ts";
 import { readSteadily } from "../backends/steady.ts";
 import { PapyraError } from "../errors.ts";
 import { seedOf } from "../log/codec.ts";
 import { judgeHead } from "../log/identity.ts";
 import { type Retention, RetentionMeter } from "../log/retention.ts";
-import { KIND_OF_LOG, LOG_NAMES, type LogName, type NewRecord } from "../log/record.ts";
+import { KIND_OF_LOG, type LogName, type NewRecord } from "../log/record.ts";
 import { linesBackwards, type StoredLine } from "./backwards.ts";
 
 /** The kinds of records that are inspected, besides the gaps between them. */
@@ -149,10 +149,9 @@ export async function openSegment(
   view: StoreView,
   segment: Segment,
 ): Promise<{ readonly from: number; readonly seed: number | undefined } | undefined> {
-  const expected = identityOf(view, segment.log);
+  const expected = identityOf(view, segment.log, segment);
   const bytes = await readHead(backend, segment, expected);
-  const siblings = LOG_NAMES.map((log) => identityOf(view, log)).filter((identity) => identity !== undefined);
-  const head = judgeHead(bytes, segment.log, expected, siblings);
+  const head = judgeHead(bytes, segment.log, expected, siblingsOf(view));
   switch (head.type) {
     case "ok":
       return { from: head.line.length, seed: seedOf(head.line) };

@@ -2,7 +2,7 @@
 // that names the seals of those that it was made of.
 import { createHash, type Hash } from "node:crypto";
 import type { Backend, Segment, StoreView } from "../backends/backend.ts";
-import { identityOf } from "../backends/check.ts";
+import { identityOf } from "../backends/identities.ts";
 import { PapyraError } from "../errors.ts";
 import type { SeqRange } from "../log/anomaly.ts";
 import { decodeRecord, encodeIdentity, seedOf } from "../log/codec.ts";
@@ -16,7 +16,7 @@ import { lastSeal, type StoredSeal } from "./seals.ts";
 /** Which segments, and what of them goes. */
 export interface Merge {
   readonly log: LogName;
-  /** In the order of the log, without a gap between them. */
+  /** In the order of the log, without a gap between them, and of one lineage. */
   readonly inputs: readonly Segment[];
   /** The closed segment in front of them, if there is one. */
   readonly before: Segment | undefined;
@@ -29,6 +29,8 @@ export class SegmentMerge {
   readonly #merge: Merge;
   readonly #identityLine: Buffer;
   readonly #seed: number;
+  /** That of the segment in front, which may be of an older lineage. */
+  readonly #seedBefore: number;
   readonly #hash: Hash = createHash("sha256");
   #bytes = 0;
   #records = 0;
@@ -38,12 +40,13 @@ export class SegmentMerge {
 
   /** `view` says who the store is. */
   constructor(backend: Backend, view: StoreView, merge: Merge) {
-    const identity = identityOf(view, merge.log);
+    const identity = identityOf(view, merge.log, merge.inputs[0]);
     if (identity === undefined) throw new PapyraError("INTERNAL", "a store without an identity was to be compacted");
     this.#backend = backend;
     this.#merge = merge;
     this.#identityLine = Buffer.from(encodeIdentity(identity));
     this.#seed = seedOf(this.#identityLine);
+    this.#seedBefore = seedOf(encodeIdentity(identityOf(view, merge.log, merge.before) ?? identity));
   }
 
   /** Records in what was made. */
@@ -132,7 +135,7 @@ export class SegmentMerge {
   /** Without a segment in front, what the first one said: whatever that was is gone, and its successor may be asked. */
   async #previous(first: StoredSeal | string | undefined): Promise<string | null> {
     const { before } = this.#merge;
-    if (before !== undefined) return (await lastSeal(this.#backend, before, this.#seed))?.digests[0] ?? null;
+    if (before !== undefined) return (await lastSeal(this.#backend, before, this.#seedBefore))?.digests[0] ?? null;
     const said = typeof first === "object" ? first.seal.previous : null;
     return typeof said === "string" ? said : null;
   }

@@ -1,7 +1,8 @@
 // What recovery would do to one log, as data: splices of bytes and the gap records that account for what goes. Pure but
 // for reading the lines that move. Nothing here changes anything.
 import type { Backend, Splice, StoreView } from "../backends/backend.ts";
-import { type CheckedLog, identityOf } from "../backends/check.ts";
+import { type CheckedLog } from "../backends/check.ts";
+import { identityOf } from "../backends/identities.ts";
 import { encodeFields, encodeIdentity, encodeLine, seedOf } from "../log/codec.ts";
 import type { SeqRange } from "../log/anomaly.ts";
 import type { Finding } from "../log/ledger.ts";

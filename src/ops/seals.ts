@@ -1,9 +1,9 @@
 // New seals for closed segments whose bytes are no longer those of their seals, or whose seal is gone: the last step of the
 // repair of a log. Only what verifies from its first byte to its last is sealed, and a new seal names those that it replaces.
 import type { Backend, Segment, Splice, StoreView } from "../backends/backend.ts";
-import { identityOf } from "../backends/check.ts";
 import { describeSegment } from "../backends/sealing.ts";
 import { encodeIdentity, parseObject, seedOf, verifies } from "../log/codec.ts";
+import { identityAt } from "../log/lineage.ts";
 import type { Finding } from "../log/ledger.ts";
 import { LineScanner } from "../log/lines.ts";
 import type { LogName } from "../log/record.ts";
@@ -36,26 +36,28 @@ export async function planSeals(
   log: LogName,
   named: ReadonlySet<string>,
 ): Promise<SealPlan> {
-  const identity = identityOf(view, log);
   const segments: SegmentPlan[] = [];
   const removed: RemovedBytes[] = [];
-  if (identity === undefined || named.size === 0) return { segments, removed };
-  const identityLine = Buffer.from(encodeIdentity(identity));
-  const seed = seedOf(identityLine);
+  if (view.identity === undefined || named.size === 0) return { segments, removed };
+  const { identity } = view;
+  const lineOf = ({ firstSeq }: Segment): Buffer => Buffer.from(encodeIdentity(identityAt(identity, log, firstSeq)));
+  const sealOf = (segment: Segment): Promise<StoredSeal | undefined> =>
+    lastSeal(backend, segment, seedOf(lineOf(segment)));
   const all = view.segments.filter((segment) => segment.log === log);
   const closed = all.filter((segment) => !segment.active);
   let before: readonly string[] = [];
   for (const [i, segment] of closed.entries()) {
     if (!named.has(segment.name)) {
-      before = digestsOf(await lastSeal(backend, segment, seed));
+      before = digestsOf(await sealOf(segment));
       continue;
     }
+    const identityLine = lineOf(segment);
     const old = await allSeals(backend, segment, identityLine);
-    const next = closed[i + 1] === undefined ? undefined : await lastSeal(backend, closed[i + 1] as Segment, seed);
+    const next = closed[i + 1] === undefined ? undefined : await sealOf(closed[i + 1] as Segment);
     const seal = await newSeal(backend, segment, { identityLine, old, next, before });
     before = old.flatMap(digestsOf);
     if (seal === undefined) continue;
-    const insert = Buffer.from(encodeSeal(seed, seal));
+    const insert = Buffer.from(encodeSeal(seedOf(identityLine), seal));
     before = [sealDigest(insert), ...(seal.replaces ?? [])];
     segments.push(replacing(segment, old, insert));
     for (const { offset, length } of old) {
@@ -63,7 +65,7 @@ export async function planSeals(
     }
   }
   const active = all.find((segment) => segment.active && named.has(segment.name));
-  const astray = active === undefined ? [] : await allSeals(backend, active, identityLine);
+  const astray = active === undefined ? [] : await allSeals(backend, active, lineOf(active));
   if (active !== undefined && astray.length > 0) {
     // It goes on to be written, so that no seal belongs there: it was sealed and not closed yet, or it is another one's copy.
     segments.push(replacing(active, astray, undefined));

@@ -1,7 +1,7 @@
 // The files that an interrupted compaction left behind. Their names say that they are superseded; they are removed only when
 // the seal of the segment that replaces them says so, too: a stray file with a bold name must not cost a single byte.
 import type { Backend, StoreView, Superseded } from "../backends/backend.ts";
-import { identityOf } from "../backends/check.ts";
+import { identityOf } from "../backends/identities.ts";
 import { PapyraError } from "../errors.ts";
 import { encodeIdentity, seedOf } from "../log/codec.ts";
 import type { LogName } from "../log/record.ts";
@@ -18,9 +18,9 @@ export async function leftoversIn(
   const proved: string[] = [];
   const doubtful: Superseded[] = [];
   for (const one of view.superseded) {
-    const identity = identityOf(view, one.log);
+    const identity = identityOf(view, one.log, one);
     if (one.log === undefined || !logs.includes(one.log) || identity === undefined) continue;
-    const seed = seedOf(encodeIdentity(identity));
+    const seed = seedOf(encodeIdentity(identity)); // of both: no segment is made of two lineages
     const by = view.segments.find(({ name }) => name === one.by);
     const seal = by === undefined ? undefined : await lastSeal(backend, by, seed);
     const own = (await lastSeal(backend, one, seed))?.digests[0] ?? (await digestOfAll(backend, one));

@@ -4,7 +4,7 @@ import type { AppendedAt, AppendPart, Claim, Splice, StoreIdentity, StoreView } 
 import { decodeStoreFile, encodeStoreFile } from "../backends/store-file.ts";
 import type { Env } from "../env/env.ts";
 import { ensureError, PapyraError } from "../errors.ts";
-import { encodeIdentity } from "../log/codec.ts";
+import { activeIdentityLine } from "../log/lineage.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { activeName } from "../log/segments.ts";
 import type { Connection, Reply } from "./connection.ts";
@@ -94,7 +94,7 @@ export class RedisClaim implements Claim {
     for (const log of LOG_NAMES) {
       const { segments, last, end } = seen.logs[log];
       if (segments.some(({ name }) => name === activeName(log))) continue;
-      const bytes = Buffer.from(encodeIdentity({ log, store: identity.store, lineage: identity.lineage }));
+      const bytes = activeIdentityLine(identity, log);
       const number = this.#newNumber(last);
       fields.push(log, encodeLayout([...segments, fresh(number, activeName(log))]));
       writes.push({ log, expected: last, next: `${number}-0`, bytes, seq: end?.seq ?? 0, reaches: bytes.length });

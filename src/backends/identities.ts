@@ -1,0 +1,16 @@
+// Whose the lines of a segment should be, as far as the store says who it is.
+import { allIdentities, identityAt } from "../log/lineage.ts";
+import type { Identity, LogName } from "../log/record.ts";
+import type { Segment, StoreView } from "./backend.ts";
+
+/** The identity that the lines of a segment are checked with, or without one those that are appended next. */
+export function identityOf(view: StoreView, log: LogName | undefined, segment?: Segment): Identity | undefined {
+  return view.identity === undefined || log === undefined
+    ? undefined
+    : identityAt(view.identity, log, segment?.firstSeq);
+}
+
+/** All that a segment may turn out to be instead. */
+export function siblingsOf(view: StoreView): Identity[] {
+  return view.identity === undefined ? [] : allIdentities(view.identity);
+}
