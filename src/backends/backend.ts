@@ -75,6 +75,16 @@ export interface StoreView {
   readonly findings: readonly StoreFinding[];
   /** How far a log must reach, as far as anything outside it vouches. */
   reach(log: LogName): Reach | undefined;
+  /**
+   * Beside a living writer: the last seq of each log that was acknowledged, all at one instant before the segments were
+   * listed. What stands behind may be in flight. Undefined when nothing tells.
+   */
+  readonly acknowledged?: Readonly<Partial<Record<LogName, number>>> | undefined;
+}
+
+/** Keeps the closed segments of a store as they are. */
+export interface Pin {
+  release(): Promise<void>;
 }
 
 /** Bytes to append to one log: whole lines. */
@@ -172,6 +182,12 @@ export interface Backend {
   freeBytes(): Promise<number>;
   /** Asks the place how safely it keeps what it is given, for doctor; `durability` is what it said last. */
   examine?(): Promise<readonly BackendFact[]>;
+  /**
+   * Keeps everybody else from replacing or removing closed segments: backup, compaction and recovery exclude one another by
+   * it, across processes. A writer does not need it. Rejects with STORE_LOCKED, naming the holder. A backend on which
+   * nothing but its writer changes segments lacks it.
+   */
+  pin?(purpose: string): Promise<Pin>;
   /** Becomes the one writer. Rejects with STORE_LOCKED, naming the holder. */
   claim(purpose: string): Promise<Claim>;
 }

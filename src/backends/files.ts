@@ -4,9 +4,9 @@ import { basename, dirname, join } from "node:path";
 import { readRange, readStart, replaceDurably, syncAncestors } from "../env/durable.ts";
 import type { Env, FileStat } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
-import { reachOf } from "../log/mark.ts";
+import { acknowledgedIn, reachOf } from "../log/mark.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
-import { parseFileName, STORE_FILE } from "../log/segments.ts";
+import { parseFileName, PIN_FILE, STORE_FILE } from "../log/segments.ts";
 import {
   type Backend,
   type Claim,
@@ -20,7 +20,7 @@ import { readCacheFile, writeCacheFile } from "./cache-files.ts";
 import { type FileStoreOptions, resolveFileOptions } from "./file-options.ts";
 import { claimFiles } from "./files-claim.ts";
 import { listSegments, readSegment } from "./segment-files.ts";
-import { lockOwner } from "./lock.ts";
+import { lockOwner, takeLock } from "./lock.ts";
 import { readMark } from "./mark-file.ts";
 import { decodeStoreFile, identityFromHeads } from "./store-file.ts";
 
@@ -80,6 +80,10 @@ export function fileBackend(input: FileStoreOptions, env: Env): Backend {
       await locate();
       return env.fs.freeBytes(place.directory);
     },
+    async pin(purpose) {
+      await locate();
+      return takeLock(env, place.directory, purpose, PIN_FILE);
+    },
     async claim(purpose): Promise<Claim> {
       await locate();
       return claimFiles(env, place.directory, options, purpose, () => look("none"));
@@ -108,6 +112,7 @@ function loneView(name: string, { bytes, id }: FileStat): StoreView {
 }
 
 async function viewDirectory(env: Env, path: string, writer: ClaimOwner | undefined): Promise<StoreView> {
+  const mark = await readMark(env, path); // before the listing: what it vouches for is in what is listed
   const { names, segments, superseded } = await listSegments(env, path);
   const findings: StoreFinding[] = [];
   for (const name of names) {
@@ -137,7 +142,6 @@ async function viewDirectory(env: Env, path: string, writer: ClaimOwner | undefi
     }
   }
   if (segments.length === 0 && !names.includes(STORE_FILE)) throw notFound(path, "there is no store in");
-  const mark = await readMark(env, path);
   const trusted = mark !== undefined && (identity === undefined || mark.store === identity.store) ? mark : undefined;
   return {
     identity,
@@ -146,9 +150,10 @@ async function viewDirectory(env: Env, path: string, writer: ClaimOwner | undefi
     segments,
     superseded,
     findings,
-    // Beside a living writer the mark runs ahead of what was listed a moment ago: it vouches for nothing here.
+    // Beside a living writer lines that it has not acknowledged yet stand behind what the mark vouches for.
     reach: (log: LogName) =>
       trusted === undefined || writer !== undefined ? undefined : reachOf(trusted, log, env.host.bootId),
+    acknowledged: trusted === undefined || writer === undefined ? undefined : acknowledgedIn(trusted),
   };
 }
 

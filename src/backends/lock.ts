@@ -14,11 +14,16 @@ const TRY_AGAIN_MS = 20;
 const OWNER_BYTES = 512;
 
 /** Takes the lock of the store in `directory`. Rejects with STORE_LOCKED, naming the holder. */
-export async function takeLock(env: Env, directory: string, purpose: string): Promise<FileLock> {
-  const path = join(directory, LOCK_FILE);
+export async function takeLock(
+  env: Env,
+  directory: string,
+  purpose: string,
+  file: string = LOCK_FILE,
+): Promise<FileLock> {
+  const path = join(directory, file);
   for (let tries = 0; tries < TRIES; tries++) {
     const lock = await env.fs.lock(path, "exclusive");
-    if (lock !== undefined && !(await isHeldAt(env, directory, lock))) {
+    if (lock !== undefined && !(await isHeldAt(env, directory, lock, file))) {
       await lock.release(); // its last holder took the file away; whoever comes next locks another one
     } else if (lock !== undefined) {
       await writeOwner(env, path, { pid: env.host.pid, host: env.host.name, sinceMs: env.clock.nowMs(), purpose });
@@ -38,8 +43,13 @@ export async function takeLock(env: Env, directory: string, purpose: string): Pr
 }
 
 /** Whether the lock is still on the file of that name: a lock on a file that was taken away keeps nobody out. */
-export async function isHeldAt(env: Env, directory: string, lock: FileLock): Promise<boolean> {
-  return (await env.fs.stat(join(directory, LOCK_FILE)))?.id === lock.id;
+export async function isHeldAt(
+  env: Env,
+  directory: string,
+  lock: FileLock,
+  file: string = LOCK_FILE,
+): Promise<boolean> {
+  return (await env.fs.stat(join(directory, file)))?.id === lock.id;
 }
 
 /** Who holds the lock at this moment, without waiting and without changing anything. */

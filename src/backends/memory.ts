@@ -116,6 +116,7 @@ class MemoryStore {
       })),
       reach: (log): Reach | undefined =>
         claimed || this.#writer === undefined ? { seq: this.#last.get(log) ?? 0, exact: true } : undefined,
+      acknowledged: this.#writer === undefined ? undefined : Object.fromEntries(this.#last),
     };
   }
 

@@ -47,6 +47,8 @@ export interface Fs {
   open(path: string, mode: "read" | "update" | "create"): Promise<OpenFile>;
   rename(from: string, to: string): Promise<void>;
   remove(path: string): Promise<void>;
+  /** Removes an empty directory. */
+  removeDir(dir: string): Promise<void>;
   /**
    * Gives a file the owner and the permissions of `model`, or the owner of a directory: what is replaced by another user
    * must stay readable for its owner, and for nobody else.

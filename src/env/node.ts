@@ -89,6 +89,7 @@ const nodeFs: Fs = {
     ),
   rename: (from, to) => named("rename", `${from} to ${to}`, () => fsp.rename(from, to)),
   remove: (path) => named("remove", path, () => fsp.unlink(path)),
+  removeDir: (dir) => named("remove the directory", dir, () => fsp.rmdir(dir)),
   imitate: (path, model) =>
     named("give the owner and mode of its model to", path, async () => {
       const [own, wanted] = [await fsp.stat(path), await fsp.stat(model)];

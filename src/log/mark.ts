@@ -114,6 +114,12 @@ export function reachOf(mark: Mark, log: LogName, bootId: string): Reach | undef
     : { seq: known.durable, exact: mark.mode === "exact" && mark.stale !== true && known.written === known.durable };
 }
 
+/** Up to where each log was acknowledged when the mark was written. */
+export function acknowledgedIn({ logs }: Mark): Partial<Record<LogName, number>> {
+  const known = LOG_NAMES.flatMap((log) => (logs[log] === null ? [] : [[log, logs[log].written] as const]));
+  return Object.fromEntries(known);
+}
+
 function sameBoot(mark: { readonly boot: string }, bootId: string): boolean {
   return bootId !== "" && mark.boot === bootId;
 }

@@ -5,6 +5,8 @@ import { LOG_NAMES, type LogName } from "./record.ts";
 export const STORE_FILE = "papyra.json";
 /** Held by the one writer; the kernel frees it. */
 export const LOCK_FILE = "papyra.lock";
+/** Held by whoever keeps closed segments as they are, or replaces them. */
+export const PIN_FILE = "papyra.pin";
 /** Up to where the logs are known to reach; a cache. */
 export const MARK_FILE = "papyra.mark";
 /** Where recovery keeps damaged bytes when no other place is named. */
@@ -64,7 +66,7 @@ function digits(seq: number): string {
 
 export function parseFileName(name: string): FileName {
   if (name === STORE_FILE) return { type: "store" };
-  if (name === LOCK_FILE) return { type: "lock" };
+  if (name === LOCK_FILE || name === PIN_FILE) return { type: "lock" };
   if (name === MARK_FILE) return { type: "mark" };
   if (name === QUARANTINE_DIR) return { type: "quarantine" };
   if (name === INDEX_DIR) return { type: "index" };

@@ -161,6 +161,7 @@ export async function viewOf(
       const { end } = seen.logs[log];
       return end === undefined ? undefined : { seq: end.seq, exact: true };
     },
+    acknowledged: Object.fromEntries(LOG_NAMES.map((log) => [log, seen.logs[log].end?.seq])),
   };
 }
 

@@ -5,7 +5,19 @@ import type { PapyraError } from "../errors.ts";
 
 /** The name of a call in a trace: the verb of `Fs` or `OpenFile`; `create` is an open that makes the file. */
 export type SimOperation =
-  | ("list" | "makeDir" | "stat" | "open" | "create" | "rename" | "remove" | "syncDir" | "lock" | "release")
+  | (
+      | "list"
+      | "makeDir"
+      | "stat"
+      | "open"
+      | "create"
+      | "rename"
+      | "remove"
+      | "removeDir"
+      | "syncDir"
+      | "lock"
+      | "release"
+    )
   | ("imitate" | "read" | "write" | "truncate" | "sync" | "close");
 
 /** One call as a trace shows it. */

@@ -64,6 +64,7 @@ export function createSimFs(machine: SimMachine): Fs {
       }),
     rename: (from, to) => machine.call("rename", `${from} to ${to}`, (call) => rename(machine, from, to, call)),
     remove: (path) => machine.call("remove", path, (call) => remove(machine, partsOf(path), call)),
+    removeDir: (dir) => machine.call("removeDir", dir, (call) => removeDir(machine, partsOf(dir), call)),
     imitate: (path, model) =>
       machine.call("imitate", path, () => void [nodeAt(root, partsOf(path)), nodeAt(root, partsOf(model))]),
     freeBytes: (dir) =>
@@ -135,6 +136,16 @@ function remove(machine: SimMachine, parts: string[], call: SimCall): void {
   dirAt(machine.root, parts).change({ name, node: undefined }, machine.nowMs());
   node.changedMs = machine.nowMs();
   machine.usage.freeBytes += node.bytes.length;
+  call.changed = true;
+}
+
+function removeDir(machine: SimMachine, parts: string[], call: SimCall): void {
+  const node = nodeAt(machine.root, parts);
+  if (node instanceof SimFile) throw new SimErrno("ENOTDIR");
+  const name = parts.pop();
+  if (name === undefined) throw new SimErrno("EBUSY"); // the root
+  if (node.entries.size > 0) throw new SimErrno("ENOTEMPTY");
+  dirAt(machine.root, parts).change({ name, node: undefined }, machine.nowMs());
   call.changed = true;
 }
 

@@ -25,6 +25,7 @@ const step = fc.oneof(
   fc.record({ call: fc.constant("list" as const), path }),
   fc.record({ call: fc.constant("stat" as const), path }),
   fc.record({ call: fc.constant("remove" as const), path }),
+  fc.record({ call: fc.constant("removeDir" as const), path }),
   fc.record({ call: fc.constant("syncDir" as const), path }),
   fc.record({ call: fc.constant("rename" as const), path, to: path }),
   fc.record({

@@ -1,0 +1,197 @@
+// Creating a backup: one instant of a store, verified while it is copied, in a repository that has most of it already.
+// 1. the closed segments are pinned, so that neither compaction nor recovery replaces them meanwhile;
+// 2. the instant is fixed, and each log is read up to it through the very check that a scan makes, and stored on the way;
+// 3. the manifest is stored: from here on the backup exists; 4. the catalog says so.
+// Whatever ends it before 3 leaves parts that no manifest names: the next run finds and uses them, a prune removes them.
+import type { Backend, Pin, StoreView } from "../backends/backend.ts";
+import { readSteadily } from "../backends/steady.ts";
+import { isPapyraError, PapyraError } from "../errors.ts";
+import { LOG_NAMES, type LogName } from "../log/record.ts";
+import { quoted } from "../quoted.ts";
+import { appendToCatalog } from "./catalog.ts";
+import { type Instant, viewAt } from "./instant.ts";
+import { BackupLogs, type CopiedLog } from "./copy-log.ts";
+import {
+  BACKUP_VERSION,
+  type BackedUpLog,
+  encodeManifest,
+  type Manifest,
+  manifestName,
+  newBackupId,
+} from "./manifest.ts";
+import type { ObjectStore } from "./objects.ts";
+import { viewRepository } from "./repository.ts";
+import { sha256Of } from "./sealed-json.ts";
+import { type DefinedActors, statesOf } from "./states.ts";
+
+export interface CreateOptions {
+  /** Text for people; it is kept in the manifest. */
+  readonly note?: string | undefined;
+  /** Also folds the states of all actors of these definitions from what was stored, and keeps their digest. */
+  readonly states?: DefinedActors | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Called now and then with the bytes read so far and in all. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** How the instant is known. */
+export interface CreateSource {
+  readonly how?: Manifest["how"];
+  /** Called right before the store is looked at: up to where each log counts. Default: what the backend says. */
+  readonly instant?: () => Promise<Instant>;
+}
+
+export interface CreateReport {
+  readonly ok: boolean;
+  readonly verdict: string;
+  readonly backup: Manifest;
+  readonly repository: string;
+  readonly readBytes: number;
+  readonly storedBytes: number;
+  readonly seconds: number;
+  /** Why compaction and recovery could not be kept away, or null: then they were. */
+  readonly unpinned: string | null;
+  /** The catalog's new anchor. */
+  readonly anchor: string;
+}
+
+/**
+ * Makes a backup of a store, also while it is written. A damaged source makes a backup that is marked as damaged: it is
+ * listed, can be restored, and never counts. Rejects with STORE_NOT_FOUND, STORE_UNCHECKED, STORE_LOCKED (compaction, recovery or
+ * another backup is at work), REPOSITORY_LOCKED, STORAGE_FULL, STORAGE_FAILED, or the signal's reason.
+ */
+export async function createBackup(
+  backend: Backend,
+  objects: ObjectStore,
+  options: CreateOptions = {},
+  source: CreateSource = {},
+): Promise<CreateReport> {
+  const { clock } = backend.env;
+  const started = clock.monotonicMs();
+  const hold = await objects.hold("shared", "backup");
+  try {
+    const { pin, unpinned } = await tryPin(backend);
+    try {
+      const made = await readSteadily(backend, (view) => make(backend, view, objects, options, source));
+      await hold.assertHeld();
+      const bytes = encodeManifest(made.manifest);
+      await objects.put(manifestName(made.manifest.id), bytes, { ifAbsent: true });
+      const { id: backup, verdict, how } = made.manifest;
+      const type = how === "adopted" ? "adopted" : "created";
+      const anchor = await appendToCatalog(objects, { type, backup, manifest: sha256Of(bytes), verdict });
+      return reportOf(objects, made, { unpinned, anchor, seconds: (clock.monotonicMs() - started) / 1000 });
+    } finally {
+      await pin?.release();
+    }
+  } finally {
+    await hold.release();
+  }
+}
+
+interface Made {
+  readonly manifest: Manifest;
+  readonly readBytes: number;
+  readonly storedBytes: number;
+}
+
+async function make(
+  backend: Backend,
+  seen: StoreView,
+  objects: ObjectStore,
+  options: CreateOptions,
+  source: CreateSource,
+): Promise<Made> {
+  const { clock, random } = backend.env;
+  const { identity } = seen;
+  if (identity === undefined) throw unchecked(backend);
+  const createdMs = clock.nowMs();
+  // What was acknowledged before now is in a view that is made behind it.
+  const own = await source.instant?.();
+  const view = own === undefined ? seen : await backend.view();
+  const instant = own ?? view.acknowledged ?? {};
+  const cut = await viewAt(backend, view, instant);
+  const previous = await previousOf(objects, identity.store);
+  const copy = new BackupLogs(backend, objects, cut, previous, options);
+  const logs = {} as Record<LogName, BackedUpLog>;
+  const anomalies: string[] = cut.findings.map(({ file, detail }) => `${file}: ${detail}`);
+  for (const log of LOG_NAMES) {
+    const copied: CopiedLog = await copy.log(log);
+    logs[log] = copied.log;
+    anomalies.push(...copied.anomalies);
+  }
+  const manifest: Manifest = {
+    papyra_backup: BACKUP_VERSION,
+    id: newBackupId(createdMs, random.hex(3)),
+    store: identity.store,
+    lineage: identity.lineage,
+    parent: identity.parent,
+    ancestors: identity.ancestors ?? [],
+    store_created: identity.createdMs / 1000,
+    created: createdMs / 1000,
+    instant: createdMs / 1000,
+    how: source.how ?? (seen.writer === undefined ? "stopped" : "live"),
+    source: backend.location,
+    verdict: anomalies.length === 0 ? "good" : "damaged",
+    anomalies,
+    note: options.note ?? null,
+    logs,
+    states: null,
+  };
+  const states =
+    options.states === undefined ? null : await statesOf(objects, manifest, options.states, options.signal);
+  return { manifest: { ...manifest, states }, ...copy.counts };
+}
+
+/** The newest good backup of the same store: what it has is not stored again, and where it ends the reading begins. */
+async function previousOf(objects: ObjectStore, store: string): Promise<Manifest | undefined> {
+  try {
+    const { backups } = await viewRepository(objects);
+    return backups.findLast(({ good, manifest }) => good && manifest?.store === store)?.manifest;
+  } catch (error) {
+    if (isPapyraError(error, "BACKUP_NOT_FOUND")) return undefined; // the first backup makes the repository
+    throw error;
+  }
+}
+
+/** On storage that this process may only read, nothing can be pinned; a segment that is replaced meanwhile is noticed. */
+async function tryPin(backend: Backend): Promise<{ pin: Pin | undefined; unpinned: string | null }> {
+  if (backend.pin === undefined) return { pin: undefined, unpinned: null };
+  try {
+    return { pin: await backend.pin("backup"), unpinned: null };
+  } catch (error) {
+    const errno = isPapyraError(error, "STORAGE_FAILED") ? error.details.errno : undefined;
+    if (errno !== "EACCES" && errno !== "EROFS" && errno !== "EPERM") throw error;
+    return { pin: undefined, unpinned: `nothing can be written there (${errno})` };
+  }
+}
+
+function reportOf(
+  objects: ObjectStore,
+  { manifest, readBytes, storedBytes }: Made,
+  more: { readonly unpinned: string | null; readonly anchor: string; readonly seconds: number },
+): CreateReport {
+  const ok = manifest.verdict === "good";
+  const records = LOG_NAMES.reduce((sum, log) => sum + manifest.logs[log].records, 0);
+  const what = `backup ${manifest.id}: ${records} records`;
+  return {
+    ok,
+    verdict: ok
+      ? `${what}, every line verified`
+      : `${what}, DAMAGED: its source has ${manifest.anomalies.length} anomalies`,
+    backup: manifest,
+    repository: objects.location,
+    readBytes,
+    storedBytes,
+    ...more,
+  };
+}
+
+function unchecked({ location }: Backend): PapyraError {
+  return new PapyraError(
+    "STORE_UNCHECKED",
+    `${location} holds logs without checksums: a backup of them could not be verified`,
+    {
+      hint: `copy them: cp -r ${quoted(location)} <somewhere>`,
+    },
+  );
+}

@@ -1,0 +1,272 @@
+// Restoring a backup into a place where nothing is. The store is built under another name beside it, scanned, compared with the
+// backup, and published by one rename: whenever the process or the machine dies, the target is not there, or complete.
+import { dirname } from "node:path";
+import { fileBackend } from "../backends/files.ts";
+import type { Backend } from "../backends/backend.ts";
+import { syncAncestors } from "../env/durable.ts";
+import type { Env } from "../env/env.ts";
+import { PapyraError } from "../errors.ts";
+import { LOG_NAMES, type LogName } from "../log/record.ts";
+import { scan, type ScanReport } from "../ops/scan.ts";
+import { quoted } from "../quoted.ts";
+import { backupReader } from "./backup-reader.ts";
+import { appendToCatalog } from "./catalog.ts";
+import { type BackedUpStates, bytesOf } from "./manifest.ts";
+import type { ObjectStore } from "./objects.ts";
+import { type Chosen, choosePoint, outOfRange, type Point } from "./points.ts";
+import { newIdentity, planRebuild, rebuild, type RebuiltLog } from "./rebuild.ts";
+import { viewRepository } from "./repository.ts";
+import { type DefinedActors, digestOfStates, foldStates } from "./states.ts";
+
+export interface RestoreOptions {
+  /** Default: the end of the newest good backup. */
+  readonly point?: Point | undefined;
+  /** Restores one that is marked as damaged, as it is. */
+  readonly allowDamaged?: boolean | undefined;
+  /** Also folds all actors from what was restored, and compares with the digest in the manifest where there is one. */
+  readonly states?: DefinedActors | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** One log of a restore, and what the live store has more of. */
+export interface RestoredLog {
+  readonly log: LogName;
+  readonly lastSeq: number;
+  /** The last seq in the store that was compared with, if one was. */
+  readonly liveSeq: number | undefined;
+}
+
+export interface RestoreReport {
+  readonly ok: boolean;
+  readonly verdict: string;
+  readonly backup: string;
+  readonly target: string;
+  /** Whether it was done, or only planned. */
+  readonly done: boolean;
+  readonly store: string;
+  /** The new lineage, and the one that it goes on from; a plan has none yet. */
+  readonly lineage: string | undefined;
+  readonly parent: string | null;
+  readonly logs: readonly RestoredLog[];
+  readonly bytes: number;
+  readonly states: BackedUpStates | undefined;
+  /** Why the states were not compared with the manifest, or undefined: they were, and are equal. */
+  readonly statesNotCompared: string | undefined;
+  readonly seconds: number;
+}
+
+/** What a restore would write, and what the store at `live` has that it would not. Changes nothing. */
+export async function planRestore(
+  objects: ObjectStore,
+  target: string,
+  options: RestoreOptions & { readonly live?: Backend | undefined } = {},
+): Promise<RestoreReport> {
+  const { chosen, logs } = await prepare(objects, options);
+  const live = options.live === undefined ? undefined : await lastSeqs(options.live);
+  const restored = logs.map(({ log, lastSeq }) => ({ log, lastSeq, liveSeq: live?.[log] }));
+  const missing = restored.reduce((sum, { lastSeq, liveSeq = 0 }) => sum + Math.max(0, liveSeq - lastSeq), 0);
+  const { manifest } = chosen;
+  return {
+    ok: true,
+    verdict: `would restore ${describe(chosen)} to ${target}${live === undefined ? "" : `; ${missing} records of the live store are not in it`}`,
+    backup: manifest.id,
+    target,
+    done: false,
+    store: manifest.store,
+    lineage: undefined,
+    parent: manifest.lineage,
+    logs: restored,
+    bytes: bytesOf(manifest),
+    states: undefined,
+    statesNotCompared: "nothing was restored",
+    seconds: 0,
+  };
+}
+
+/**
+ * Restores to a directory that is not there, or is empty. Rejects with TARGET_NOT_EMPTY, BACKUP_NOT_FOUND, BACKUP_DAMAGED, RESTORE_OUT_OF_RANGE
+ * (naming the nearest points), STORAGE_FULL, REPLAY_DIVERGED, STORAGE_FAILED, or the signal's reason: then the target is as it was.
+ */
+export async function restoreBackup(
+  objects: ObjectStore,
+  env: Env,
+  target: string,
+  options: RestoreOptions = {},
+): Promise<RestoreReport> {
+  const started = env.clock.monotonicMs();
+  const hold = await objects.hold("shared", "restore");
+  try {
+    await assertEmpty(env, target);
+    const { chosen, logs, source } = await prepare(objects, options);
+    const { manifest } = chosen;
+    await assertSpace(env, target, logs);
+    const staging = `${target}.restoring-${env.random.hex(4)}`;
+    const identity = newIdentity(await source.view(), logs, {
+      lineage: `b${env.random.hex(4)}`,
+      nowMs: env.clock.nowMs(),
+    });
+    try {
+      const staged = fileBackend({ path: staging }, env);
+      const claim = await staged.claim("restore");
+      try {
+        await rebuild(source, claim, logs, identity, { signal: options.signal, onBytes: progressOf(options, logs) });
+      } finally {
+        await claim.release();
+      }
+      await verify(staged, chosen, logs, options);
+      const { states, statesNotCompared } = await compareStates(staged, chosen, options);
+      await env.fs.rename(staging, target);
+      await syncAncestors(env.fs, target);
+      await appendToCatalog(objects, { type: "restored", backup: manifest.id, target, lineage: identity.lineage });
+      return {
+        ok: true,
+        verdict: `restored ${describe(chosen)} to ${target}: healthy`,
+        backup: manifest.id,
+        target,
+        done: true,
+        store: identity.store,
+        lineage: identity.lineage,
+        parent: identity.parent,
+        logs: logs.map(({ log, lastSeq }) => ({ log, lastSeq, liveSeq: undefined })),
+        bytes: sizeOf(logs),
+        states,
+        statesNotCompared,
+        seconds: (env.clock.monotonicMs() - started) / 1000,
+      };
+    } catch (error) {
+      await dropStaging(env, staging);
+      throw error;
+    }
+  } finally {
+    await hold.release();
+  }
+}
+
+interface Prepared {
+  readonly chosen: Chosen;
+  readonly source: Backend;
+  readonly logs: readonly RebuiltLog[];
+}
+
+async function prepare(objects: ObjectStore, { point = {}, allowDamaged }: RestoreOptions): Promise<Prepared> {
+  const chosen = await choosePoint(objects, await viewRepository(objects), point);
+  if (!chosen.info.good && allowDamaged !== true) {
+    throw new PapyraError(
+      "BACKUP_DAMAGED",
+      `the backup ${chosen.info.id} is no good one: ${chosen.info.problems.join("; ")}`,
+      {
+        hint: "use another one (papyra backup list), or take it as it is with --allow-damaged",
+      },
+    );
+  }
+  const source = backupReader(objects, chosen.manifest);
+  return { chosen, source, logs: await planRebuild(source, chosen.instant) };
+}
+
+function describe({ manifest, instant }: Chosen): string {
+  return Object.keys(instant).length === 0 ? `backup ${manifest.id}` : `a part of backup ${manifest.id}`;
+}
+
+/** What was built must be a healthy store that ends where it should. */
+async function verify(
+  staged: Backend,
+  { manifest, instant, info }: Chosen,
+  logs: readonly RebuiltLog[],
+  { signal }: RestoreOptions,
+): Promise<void> {
+  const report = await scan(staged, { signal });
+  const short = logs.find(({ log, lastSeq }) => seqIn(report, log) !== lastSeq);
+  if (report.ok && short === undefined) return;
+  if (!info.good) return; // it was asked for as it is
+  const what = report.ok
+    ? `${short?.log} ends at seq ${seqIn(report, short?.log)} instead of ${short?.lastSeq}`
+    : report.verdict;
+  const partial = Object.keys(instant).length > 0;
+  if (partial && !report.ok) {
+    // The rest of the backup explains what is missing here: compaction took it out after the point, and before the backup.
+    throw outOfRange(
+      `that point, since compaction has taken out records of it before the backup was made (${what})`,
+      [manifest],
+      {
+        timeMs: manifest.instant * 1000,
+      },
+    );
+  }
+  throw new PapyraError("BACKUP_DAMAGED", `what backup ${manifest.id} gives is not what it should be: ${what}`, {
+    hint: "papyra backup verify --level replay says more; restore another one",
+  });
+}
+
+function seqIn({ logs }: ScanReport, log: LogName | undefined): number | undefined {
+  return logs.find((report) => report.log === log)?.lastSeq;
+}
+
+async function compareStates(
+  staged: Backend,
+  { manifest, instant }: Chosen,
+  { states: definitions, signal }: RestoreOptions,
+): Promise<Pick<RestoreReport, "states" | "statesNotCompared">> {
+  if (definitions === undefined) return { states: undefined, statesNotCompared: "no actor definitions were given" };
+  const states = digestOfStates(await foldStates(staged, definitions, { signal }));
+  if (Object.keys(instant).length > 0) return { states, statesNotCompared: "the point lies inside the backup" };
+  if (manifest.states === null) return { states, statesNotCompared: "the backup was made without states" };
+  if (manifest.states.sha256 === states.sha256) return { states, statesNotCompared: undefined };
+  throw new PapyraError(
+    "REPLAY_DIVERGED",
+    `the states of backup ${manifest.id} are not those of the instant when it was made`,
+    {
+      hint: "papyra replay --verify names the first event after which they differ; were the definitions changed since?",
+      details: { expected: manifest.states, actual: states },
+    },
+  );
+}
+
+async function assertEmpty({ fs }: Env, target: string): Promise<void> {
+  const stat = await fs.stat(target);
+  if (stat === undefined) return;
+  if (stat.kind === "directory" && (await fs.list(target)).length === 0) return;
+  throw new PapyraError("TARGET_NOT_EMPTY", `${target} is there already: a restore never overwrites`, {
+    hint: `name another place, look at it, then swap the two by hand: mv ${quoted(target)} ${quoted(`${target}.old`)}`,
+    details: { target },
+  });
+}
+
+async function assertSpace({ fs }: Env, target: string, logs: readonly RebuiltLog[]): Promise<void> {
+  let dir = dirname(target);
+  while ((await fs.stat(dir)) === undefined && dirname(dir) !== dir) dir = dirname(dir);
+  const [free, needed] = [await fs.freeBytes(dir), sizeOf(logs) + (1 << 20)];
+  if (free >= needed) return;
+  throw new PapyraError("STORAGE_FULL", `a restore to ${target} needs ${needed} bytes, and ${free} are free`, {
+    hint: "free some space, or restore to another disk",
+    details: { needed, free },
+  });
+}
+
+function sizeOf(logs: readonly RebuiltLog[]): number {
+  return logs.reduce(
+    (sum, { whole, cut }) => sum + (cut?.bytes ?? 0) + whole.reduce((all, { bytes }) => all + bytes, 0),
+    0,
+  );
+}
+
+function progressOf({ onProgress }: RestoreOptions, logs: readonly RebuiltLog[]): (bytes: number) => void {
+  const total = sizeOf(logs);
+  let done = 0;
+  return (bytes) => onProgress?.((done += bytes), total);
+}
+
+/** Best effort: what is left is named after what it is. */
+async function dropStaging({ fs }: Env, staging: string): Promise<void> {
+  try {
+    for (const name of await fs.list(staging)) await fs.remove(`${staging}/${name}`);
+    await fs.removeDir(staging);
+  } catch {
+    // it stays: the disk that made the restore fail may not be able to do this either
+  }
+}
+
+async function lastSeqs(live: Backend): Promise<Partial<Record<LogName, number>>> {
+  const report = await scan(live, { trustSeals: true });
+  return Object.fromEntries(LOG_NAMES.map((log) => [log, seqIn(report, log) ?? 0]));
+}
