@@ -18,6 +18,7 @@ export type CatalogEvent =
     }
   | {
       readonly type: "verified";
+      /** Or "*": all that were there. */
       readonly backup: string;
       readonly level: string;
       readonly ok: boolean;
@@ -50,6 +51,14 @@ export interface Catalog {
   readonly problems: readonly string[];
   /** `number:sha256` of the last entry: kept elsewhere, it proves later that nothing before it was changed or removed. */
   readonly anchor: string | undefined;
+}
+
+/** The entries of one type. */
+export function entriesOf<T extends CatalogEntry["type"]>(
+  entries: readonly CatalogEntry[],
+  type: T,
+): Extract<CatalogEntry, { type: T }>[] {
+  return entries.filter((entry): entry is Extract<CatalogEntry, { type: T }> => entry.type === type);
 }
 
 function anchorOf(n: number, bytes: Uint8Array): string {

@@ -1,6 +1,6 @@
 // A repository of backups: what is in it, and what is known about each. Only objects and the catalog tell; nothing else is kept.
 import { PapyraError } from "../errors.ts";
-import { type Catalog, type CatalogEntry, readCatalog } from "./catalog.ts";
+import { type Catalog, type CatalogEntry, entriesOf, readCatalog } from "./catalog.ts";
 import { secondOf, decodeManifest, idOfManifest, type Manifest, MANIFEST_PREFIX, manifestName } from "./manifest.ts";
 import type { ObjectStore } from "./objects.ts";
 import { sha256Of } from "./sealed-json.ts";
@@ -34,9 +34,10 @@ export async function viewRepository(
 ): Promise<RepositoryView> {
   const catalog = await readCatalog(objects, options.anchor);
   const backups: BackupInfo[] = [];
+  const expired = new Set(entriesOf(catalog.entries, "expired").map(({ backup }) => backup));
   for await (const { name } of objects.list(MANIFEST_PREFIX)) {
     const id = idOfManifest(name);
-    if (id === undefined) continue;
+    if (id === undefined || expired.has(id)) continue; // a prune that was interrupted has not removed its manifest yet
     const bytes = await objects.get(name);
     if (bytes !== undefined) backups.push(infoOf(id, bytes, catalog.entries));
   }
@@ -51,6 +52,11 @@ export async function viewRepository(
     catalog,
     problems: [...catalog.problems, ...vanished(backups, catalog)],
   };
+}
+
+/** Whether a run over one backup, or over all that were there, was over this one. */
+function covers(entry: CatalogEntry, own: readonly CatalogEntry[]): boolean {
+  return own.includes(entry) || (entry.backup === "*" && (own[0]?.n ?? Number.POSITIVE_INFINITY) < entry.n);
 }
 
 function isCreation({ type }: CatalogEntry): boolean {
@@ -73,8 +79,8 @@ function infoOf(id: string, bytes: Buffer, entries: readonly CatalogEntry[]): Ba
     good: problems.length === 0,
     problems,
     pinned: pin?.type === "pinned",
-    lastVerified: own.filter((entry) => entry.type === "verified").at(-1),
-    lastDrilled: own.filter((entry) => entry.type === "drilled").at(-1),
+    lastVerified: entriesOf(entries, "verified").findLast((entry) => covers(entry, own)),
+    lastDrilled: entriesOf(own, "drilled").at(-1),
   };
 }
 

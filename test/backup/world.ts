@@ -14,7 +14,7 @@ export interface World {
   readonly env: ReturnType<typeof impatient>;
   readonly store: Backend;
   readonly objects: ObjectStore;
-  at(path: string): Backend;
+  readonly at: (path: string) => Backend;
 }
 
 export function world(options: Partial<FileStoreOptions> = {}, disk: SimDisk = new SimDisk()): World {

@@ -1,0 +1,135 @@
+// A drill: restores a backup to a scratch place, as one would at night, and says whether that gave the store that it should
+// have given, and how long it took. A backup is worth what its restore has shown.
+import { fileBackend } from "../backends/files.ts";
+import type { Env, Fs } from "../env/env.ts";
+import { isPapyraError } from "../errors.ts";
+import type { Divergence } from "../ops/replay.ts";
+import { appendToCatalog } from "./catalog.ts";
+import type { ObjectStore } from "./objects.ts";
+import { choosePoint } from "./points.ts";
+import { viewRepository } from "./repository.ts";
+import { restoreBackup } from "./restore.ts";
+import { type DefinedActors, digestOfStates, foldStates } from "./states.ts";
+
+export interface DrillOptions {
+  /** Where the scratch store is built; it must not be there, and it is removed in the end. */
+  readonly scratch: string;
+  /** Default: the newest good one. */
+  readonly backup?: string | undefined;
+  /** Without them, states are neither folded nor compared. */
+  readonly states?: DefinedActors | undefined;
+  /** Leaves the scratch store for a look at it. */
+  readonly keep?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+export interface DrillReport {
+  /** Whether it passed. */
+  readonly ok: boolean;
+  readonly verdict: string;
+  readonly outcome: "pass" | "fail" | "inconclusive";
+  readonly backup: string;
+  /** The first difference, where it did not pass. */
+  readonly difference: string | undefined;
+  /** How many actors were folded; undefined when no definitions were given. */
+  readonly actors: number | undefined;
+  readonly records: number;
+  readonly bytes: number;
+  readonly restoreSeconds: number;
+  readonly replaySeconds: number;
+  readonly anchor: string;
+}
+
+/** Rejects with BACKUP_NOT_FOUND, TARGET_NOT_EMPTY, STORAGE_FULL (nothing was learnt about the backup), or the signal's reason. */
+export async function drillBackup(objects: ObjectStore, env: Env, options: DrillOptions): Promise<DrillReport> {
+  const { manifest } = await choosePoint(objects, await viewRepository(objects), {
+    backup: options.backup ?? "latest",
+  });
+  const { id: backup } = manifest;
+  const started = env.clock.monotonicMs();
+  const result = await tryRestore(objects, env, backup, options);
+  const { outcome, difference } = result;
+  const seconds = (env.clock.monotonicMs() - started) / 1000;
+  const detail =
+    difference ??
+    (result.actors === undefined
+      ? "every line is there"
+      : `every line and the states of ${result.actors} actors are there`);
+  const anchor = await appendToCatalog(objects, { type: "drilled", backup, outcome, detail, seconds });
+  const records = Object.values(manifest.logs).reduce((sum, log) => sum + log.records, 0);
+  const verdict = `drill of backup ${backup}: ${outcome.toUpperCase()} in ${seconds.toFixed(1)} s: ${detail}`;
+  return { ok: outcome === "pass", verdict, backup, records, anchor, ...result };
+}
+
+type Result = Pick<DrillReport, "outcome" | "difference" | "actors" | "bytes" | "restoreSeconds" | "replaySeconds">;
+
+async function tryRestore(objects: ObjectStore, env: Env, backup: string, options: DrillOptions): Promise<Result> {
+  const { scratch, states: definitions, signal, onProgress } = options;
+  const none = { actors: undefined, bytes: 0, restoreSeconds: 0, replaySeconds: 0 };
+  let restored;
+  try {
+    restored = await restoreBackup(objects, env, scratch, { point: { backup }, signal, onProgress });
+  } catch (error) {
+    if (!isPapyraError(error) || !["BACKUP_DAMAGED", "BACKUP_NOT_FOUND"].includes(error.code)) throw error;
+    return { outcome: "fail", difference: error.message, ...none };
+  }
+  const measured = { ...none, bytes: restored.bytes, restoreSeconds: restored.seconds };
+  try {
+    if (definitions === undefined) return { outcome: "pass", difference: undefined, ...measured };
+    const started = env.clock.monotonicMs();
+    const judged = await judgeStates(objects, env, backup, options, definitions);
+    return { ...measured, ...judged, replaySeconds: (env.clock.monotonicMs() - started) / 1000 };
+  } finally {
+    if (options.keep !== true) await removeStore(env.fs, scratch);
+  }
+}
+
+/** Two folds that differ say nothing about the backup, and everything about the definition. */
+async function judgeStates(
+  objects: ObjectStore,
+  env: Env,
+  backup: string,
+  { scratch, signal }: DrillOptions,
+  definitions: DefinedActors,
+): Promise<Pick<DrillReport, "outcome" | "difference" | "actors">> {
+  const replay = await foldStates(fileBackend({ path: scratch }, env), definitions, { signal, verify: true });
+  const actors = replay.actors.length;
+  const divergences = replay.verified?.divergences ?? [];
+  const unsteady = divergences.find(({ against }) => against === "fold");
+  if (unsteady !== undefined)
+    return { outcome: "inconclusive", difference: `two folds differ: ${firstDifference(unsteady)}`, actors };
+  const [differs] = divergences;
+  if (differs !== undefined)
+    return {
+      outcome: "fail",
+      difference: `a snapshot is not what its events give: ${firstDifference(differs)}`,
+      actors,
+    };
+  const [problem] = replay.problems;
+  if (problem !== undefined)
+    return { outcome: "fail", difference: `${problem.persistenceId}: ${problem.message}`, actors };
+  const { manifest } = await choosePoint(objects, await viewRepository(objects), { backup });
+  const then = manifest.states;
+  if (then !== null && then.sha256 !== digestOfStates(replay).sha256)
+    return {
+      outcome: "fail",
+      difference: `the states of ${actors} actors are not those of the ${then.actors} at its instant`,
+      actors,
+    };
+  return { outcome: "pass", difference: undefined, actors };
+}
+
+function firstDifference({ persistenceId, revision, seq, eventType }: Divergence): string {
+  return `first after revision ${revision} (seq ${seq}, ${eventType}) of ${persistenceId}`;
+}
+
+/** A store that a restore has made has no directories in it but those that reading leaves. */
+async function removeStore(fs: Fs, path: string): Promise<void> {
+  for (const name of await fs.list(path)) {
+    const at = `${path}/${name}`;
+    if ((await fs.stat(at))?.kind === "directory") await removeStore(fs, at);
+    else await fs.remove(at);
+  }
+  await fs.removeDir(path);
+}
