@@ -7,6 +7,7 @@ export default defineConfig({
   // Examples import the package by its name.
   resolve: { alias: {
       "papyra/testing": source("testing/index.ts"),
+      "papyra/backup": source("backup/index.ts"),
       "papyra/redis": source("redis/index.ts"),
       papyra: source("index.ts"),
     } },

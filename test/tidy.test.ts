@@ -65,6 +65,19 @@ describe("who imports whom", () => {
       [...base, "src/actors/", "src/log/", "src/backends/", "src/env/env.ts", "src/ops/startup.ts"],
     ],
     ["src/actors/", [...base, "src/log/", "src/backends/", "src/env/env.ts"]],
+    ["src/backup/index.ts", [...base, "src/backup/", "src/backends/", "src/log/", "src/env/"]],
+    [
+      "src/backup/", // states are folded with the very code of the actors
+      [
+        ...base,
+        "src/ops/",
+        "src/actors/persistent.ts",
+        "src/backends/",
+        "src/log/",
+        "src/env/env.ts",
+        "src/env/durable.ts",
+      ],
+    ],
     ["src/redis/", [...base, "src/backends/", "src/log/", "src/env/env.ts", "src/env/durable.ts", "src/env/node.ts"]],
     ["src/metrics.ts", [...base, "src/backends/", "src/env/env.ts"]],
     ["src/config.ts", [...base, "src/backends/", "src/ops/startup.ts", "src/redis/options.ts"]],
@@ -76,6 +89,7 @@ describe("who imports whom", () => {
         "src/ops/",
         "src/backends/",
         "src/redis/",
+        "src/backup/",
         "src/log/",
         "src/env/",
         "src/actors/",
@@ -91,6 +105,7 @@ describe("who imports whom", () => {
 
   const JOINS = [
     "src/index.ts",
+    "src/backup/index.ts",
     "src/redis/index.ts",
     "src/cli/open.ts",
     "src/cli/context.ts",

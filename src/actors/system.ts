@@ -1,7 +1,7 @@
 // The actor system: checks and opens the store, then lets actors run, and ends in order: actors first, store last. It
 // promises that a stop comes to its end whatever the actors do, and that it tells what was lost on the way.
 import { openStore } from "../backends/open.ts";
-import type { Store } from "../backends/store.ts";
+import type { BackupTaker, Store } from "../backends/store.ts";
 import { PapyraError } from "../errors.ts";
 import { compactStore, type CompactOptions, type CompactReport } from "../ops/compact.ts";
 import { assertStartable, type StartupReport } from "../ops/startup.ts";
@@ -13,44 +13,20 @@ import {
 } from "./actor-options.ts";
 import type { AuditReport } from "./audit.ts";
 import type { ActorRef, BehaviourFactory, RunningSystem, StopOptions } from "./behaviour.ts";
-import type { Counters } from "./cell-host.ts";
 import { erased } from "./context.ts";
 import type { ActorEvent } from "./events.ts";
-import type { JournalCounters } from "./journal.ts";
 import type { PersistentActor, PersistentRef } from "./persistent.ts";
 import { PersistentActors } from "./persistent-actors.ts";
 import { Recorder } from "./recorder.ts";
 import { Ref } from "./ref.ts";
 import { Runtime } from "./runtime.ts";
 import { resolveStop } from "./stopping.ts";
+import type { StopReport, SystemMetrics } from "./system-reports.ts";
+
+export type { StopReport, SystemMetrics } from "./system-reports.ts";
 
 /** Where a system is in its life. */
 export type SystemState = "new" | "starting" | "running" | "stopping" | "stopped";
-
-/** What is counted in a system, from its start. */
-export interface SystemMetrics extends Readonly<Counters>, Readonly<JournalCounters> {
-  /** Actors that have not stopped. */
-  readonly actors: number;
-  /** Records of what happened that the store took. */
-  readonly recordsAccepted: number;
-  /** Records of what happened that were given up: the queue was full, or the store failed. */
-  readonly recordsLost: number;
-  /** What `onProblem` is told, repeated problems included. */
-  readonly problems: number;
-}
-
-/** How a system came to its end. */
-export interface StopReport {
-  /** Whether every actor stopped in time and everything was recorded. */
-  readonly ok: boolean;
-  /** Addresses of actors that did not stop in time and were given up; the first 100. */
-  readonly givenUp: readonly string[];
-  /** Messages that reached nobody, from the start of the system. */
-  readonly deadLetters: number;
-  readonly recordsLost: number;
-  /** Why the store could not be written or closed. */
-  readonly failure: Error | undefined;
-}
 
 /**
  * A set of actors, and the store where their history is kept.
@@ -217,6 +193,15 @@ export class ActorSystem implements RunningSystem {
    */
   async compact(options?: CompactOptions): Promise<CompactReport> {
     return compactStore(this.#openedStore(), options);
+  }
+
+  /**
+   * Takes a backup of the store while it goes on being written: everything that was recorded before this call is in it. The
+   * repository comes from `papyra/backup`. Rejects with SYSTEM_STOPPED, and as its `create` does.
+   */
+  async backup<Options, Report>(to: BackupTaker<Options, Report>, options?: Options): Promise<Report> {
+    await this.flush();
+    return to.take(this.#openedStore(), options);
   }
 
   /** Counters since the start. */

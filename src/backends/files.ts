@@ -20,7 +20,7 @@ import { readCacheFile, writeCacheFile } from "./cache-files.ts";
 import { type FileStoreOptions, resolveFileOptions } from "./file-options.ts";
 import { claimFiles } from "./files-claim.ts";
 import { listSegments, readSegment } from "./segment-files.ts";
-import { lockOwner, takeLock } from "./lock.ts";
+import { isHeldAt, lockOwner, takeLock } from "./lock.ts";
 import { readMark } from "./mark-file.ts";
 import { decodeStoreFile, identityFromHeads } from "./store-file.ts";
 
@@ -82,7 +82,14 @@ export function fileBackend(input: FileStoreOptions, env: Env): Backend {
     },
     async pin(purpose) {
       await locate();
-      return takeLock(env, place.directory, purpose, PIN_FILE);
+      const lock = await takeLock(env, place.directory, purpose, PIN_FILE);
+      const { directory } = place;
+      const release = async (): Promise<void> => {
+        // The file is nothing but the lock: it goes with it, unless somebody has put another one there.
+        if (await isHeldAt(env, directory, lock, PIN_FILE)) await env.fs.remove(join(directory, PIN_FILE));
+        await lock.release();
+      };
+      return { release };
     },
     async claim(purpose): Promise<Claim> {
       await locate();

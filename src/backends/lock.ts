@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { readStart, writeAll } from "../env/durable.ts";
 import type { Env, FileLock } from "../env/env.ts";
-import { PapyraError } from "../errors.ts";
+import { isPapyraError, PapyraError } from "../errors.ts";
 import { parseObject } from "../log/codec.ts";
 import { LOCK_FILE } from "../log/segments.ts";
 import type { ClaimOwner } from "./backend.ts";
@@ -26,7 +26,15 @@ export async function takeLock(
     if (lock !== undefined && !(await isHeldAt(env, directory, lock, file))) {
       await lock.release(); // its last holder took the file away; whoever comes next locks another one
     } else if (lock !== undefined) {
-      await writeOwner(env, path, { pid: env.host.pid, host: env.host.name, sinceMs: env.clock.nowMs(), purpose });
+      try {
+        await writeOwner(env, path, { pid: env.host.pid, host: env.host.name, sinceMs: env.clock.nowMs(), purpose });
+      } catch (error) {
+        if (!isPapyraError(error, "STORAGE_FULL")) {
+          await lock.release();
+          throw error;
+        }
+        // On a full disk the lock is as good without its text, and recovery is what such a disk may need.
+      }
       return lock;
     }
     await new Promise<void>((resolve) => void env.clock.after(TRY_AGAIN_MS, resolve, "foreground"));

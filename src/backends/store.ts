@@ -72,3 +72,8 @@ export interface Store {
   /** Writes what is queued, makes it durable and lets go of the store. */
   close(): Promise<void>;
 }
+
+/** Who takes backups of an open store: a repository of \`papyra/backup\`. */
+export interface BackupTaker<Options, Report> {
+  take(store: Store, options?: Options): Promise<Report>;
+}

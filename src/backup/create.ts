@@ -128,7 +128,8 @@ async function make(
     ancestors: identity.ancestors ?? [],
     store_created: identity.createdMs / 1000,
     created: createdMs / 1000,
-    instant: createdMs / 1000,
+    // When a copy was made, nobody has said: it holds nothing that is younger than its newest record.
+    instant: source.how === "adopted" ? newestIn(logs) : createdMs / 1000,
     how: source.how ?? (seen.writer === undefined ? "stopped" : "live"),
     source: backend.location,
     verdict: anomalies.length === 0 ? "good" : "damaged",
@@ -140,6 +141,10 @@ async function make(
   const states =
     options.states === undefined ? null : await statesOf(objects, manifest, options.states, options.signal);
   return { manifest: { ...manifest, states }, ...copy.counts };
+}
+
+function newestIn(logs: Manifest["logs"]): number {
+  return Math.max(0, ...LOG_NAMES.map((log) => logs[log].last_timestamp ?? 0));
 }
 
 /** The newest good backup of the same store: what it has is not stored again, and where it ends the reading begins. */

@@ -10,6 +10,7 @@
 import type { Backend, Segment, StoreView } from "../backends/backend.ts";
 import { identityOf } from "../backends/identities.ts";
 import { openStore } from "../backends/open.ts";
+import { whilePinned } from "../backends/pinned.ts";
 import type { Maintenance, Store } from "../backends/store.ts";
 import { PapyraError } from "../errors.ts";
 import { encodeIdentity, seedOf } from "../log/codec.ts";
@@ -73,7 +74,7 @@ export async function compact(backend: Backend, options: CompactOptions = {}): P
 export async function compactStore(store: Store, options: CompactOptions = {}): Promise<CompactReport> {
   const { backend } = store;
   const retention = policyOf(backend, options);
-  return store.maintain("compaction", async (maintenance) => {
+  const work = async (maintenance: Maintenance): Promise<CompactReport> => {
     const removed = await removeLeftovers(backend, maintenance, logsConcerned(retention));
     const view = await backend.view();
     const plans = await plansOf(backend, view, retention, options);
@@ -86,7 +87,8 @@ export async function compactStore(store: Store, options: CompactOptions = {}): 
     const done: CompactedLog[] = [];
     for (const plan of plans) done.push(await run.log(plan));
     return compactReport(backend, view, { plans, fingerprint: print, done, by, removed });
-  });
+  };
+  return store.maintain("compaction", (maintenance) => whilePinned(backend, "compaction", () => work(maintenance)));
 }
 
 /** Rejects with LOG_DAMAGED when one is superseded by its name alone. */

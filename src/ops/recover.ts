@@ -3,6 +3,7 @@
 // as it shall be, and the next run goes on.
 import type { Backend, Claim, Segment, Splice, StoreFinding, StoreView } from "../backends/backend.ts";
 import { checkLog } from "../backends/check.ts";
+import { withPinnedClaim } from "../backends/pinned.ts";
 import { PapyraError } from "../errors.ts";
 import { type Acknowledged, type Anomaly, isHarmless } from "../log/anomaly.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
@@ -37,15 +38,12 @@ export async function recover(backend: Backend, options: RecoverOptions): Promis
   if (options.mode === "ignore" || before.ok || !(await anythingToMend(backend, before, options))) {
     return unchanged(backend, options.mode, before);
   }
-  const claim = await backend.claim("recovery");
-  try {
+  return withPinnedClaim(backend, "recovery", async (claim) => {
     const run = new Recovery(backend, claim, options);
     await run.all();
     const after = await scanView(backend, await claim.view(), { log, signal });
     return run.report(before, after);
-  } finally {
-    await claim.release();
-  }
+  });
 }
 
 /** An id that no other run has. */

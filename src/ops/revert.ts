@@ -2,6 +2,7 @@
 // All of it is checked before anything is changed. Each segment is then put back atomically, the last rewriting first; a crash
 // in between leaves some as they were before the recovery and some as after it, and the next revert goes on.
 import type { Backend, Claim, Splice } from "../backends/backend.ts";
+import { withPinnedClaim } from "../backends/pinned.ts";
 import { PapyraError } from "../errors.ts";
 import { STORE_FILE } from "../log/segments.ts";
 import { quarantineOf } from "./quarantine.ts";
@@ -55,8 +56,7 @@ export async function revert(backend: Backend, options: RevertOptions): Promise<
   }
   const directory = quarantineOf(backend, await backend.view(), options.quarantineDir, id);
   const undos = await readUndos(backend, directory, id);
-  const claim = await backend.claim("reverting a recovery");
-  try {
+  return withPinnedClaim(backend, "reverting a recovery", async (claim) => {
     const run = new Reversion(backend, claim, directory);
     const due = await run.check(undos);
     for (const undo of due) {
@@ -81,9 +81,7 @@ export async function revert(backend: Backend, options: RevertOptions): Promise<
       files: run.files,
       after,
     };
-  } finally {
-    await claim.release();
-  }
+  });
 }
 
 class Reversion {
