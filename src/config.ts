@@ -1,6 +1,7 @@
 // papyra.config.{ts,js,mjs,json}: what the tools and the service share about one store. This file is the shape and its
 // checks; cli/config.ts finds and loads the file.
 import type { FileStoreOptions } from "./backends/file-options.ts";
+import type { ObjectStore } from "./backup/objects.ts";
 import { PapyraError } from "./errors.ts";
 import { type StartupMode, STARTUP_MODES } from "./ops/startup.ts";
 import { oneOf, refuseUnknown, text } from "./options.ts";
@@ -20,7 +21,9 @@ export interface PapyraConfig {
     /** Where recovery keeps damaged bytes. With it, recovery never only removes unless told to. */
     readonly quarantineDir?: string;
   };
-  /** The definitions of the persistent actors, for `papyra replay`. */
+  /** Where backups are kept: a directory, or an object store such as a bucket. Default `backups`. */
+  readonly backups?: string | ObjectStore;
+  /** The definitions of the persistent actors, for `papyra replay`, and for drills to fold. */
   readonly actors?: readonly object[];
 }
 
@@ -38,7 +41,7 @@ export function defineConfig<const C extends PapyraConfig>(config: C): C {
   return config;
 }
 
-const KNOWN = ["path", "store", "redis", "startup", "actors"] as const;
+const KNOWN = ["path", "store", "redis", "startup", "backups", "actors"] as const;
 
 /** Checks what a configuration file exported. Rejects with OPTION_INVALID; unknown keys are refused. */
 export function checkConfig(value: unknown): PapyraConfig {
@@ -48,7 +51,7 @@ export function checkConfig(value: unknown): PapyraConfig {
     });
   }
   refuseUnknown("the configuration", value, KNOWN);
-  const { path, store, redis, startup, actors } = value;
+  const { path, store, redis, startup, backups, actors } = value;
   if (path !== undefined) text("path", path);
   if (store !== undefined) {
     if (!isObject(store)) throw wrong("store", store, "an object");
@@ -64,6 +67,9 @@ export function checkConfig(value: unknown): PapyraConfig {
     oneOf("startup.mode", startup.mode, "fail_on_anomaly", STARTUP_MODES);
     if (startup.quarantineDir !== undefined) text("startup.quarantineDir", startup.quarantineDir);
   }
+  if (typeof backups === "string") text("backups", backups);
+  else if (backups !== undefined && !(isObject(backups) && typeof backups.hold === "function"))
+    throw wrong("backups", backups, "a directory or an object store");
   if (actors !== undefined && !(Array.isArray(actors) && actors.every((actor) => typeof actor === "object" && actor))) {
     throw wrong("actors", actors, "a list of actor definitions");
   }

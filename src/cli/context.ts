@@ -2,6 +2,8 @@
 // are joined, in this order. The configuration is loaded only when something asks for it.
 import { dirname, resolve } from "node:path";
 import { nodeEnv, nodeVolume, startNode } from "../env/node.ts";
+import { directoryObjects } from "../backup/directory.ts";
+import type { ObjectStore } from "../backup/objects.ts";
 import type { Env } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
 import type { SelftestWorld } from "../ops/selftest.ts";
@@ -35,6 +37,7 @@ export interface Outcome {
 export type Handler = (context: Context) => Promise<Outcome>;
 
 const DEFAULT_PATH = "persistence";
+const DEFAULT_REPOSITORY = "backups";
 
 export class Context {
   readonly options: RawOptions;
@@ -110,6 +113,16 @@ export class Context {
     const named = namedRedis({ path, url, prefix, system, environment: env.PAPYRA_REDIS || undefined });
     if (named !== undefined || path !== undefined) return named;
     return (await this.config()).config.redis;
+  }
+
+  /** Where the backups are: by --repository, PAPYRA_REPOSITORY, the configuration, or `backups`. */
+  async repository(): Promise<ObjectStore> {
+    const named = this.given("repository") ?? (this.io.env.PAPYRA_REPOSITORY || undefined);
+    if (named !== undefined) return directoryObjects(this.env, this.resolve(named));
+    const { config, file } = await this.config();
+    const { backups = DEFAULT_REPOSITORY } = config;
+    if (typeof backups !== "string") return backups;
+    return directoryObjects(this.env, resolve(file === undefined ? this.io.cwd : dirname(file), backups));
   }
 
   /** `startup.quarantineDir` of the configuration. */

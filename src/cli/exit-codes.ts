@@ -11,13 +11,15 @@ import type { StartupReport } from "../ops/startup.ts";
 
 export const EXIT_CODES: Readonly<Record<number, string>> = {
   0: "done, healthy",
-  1: "doctor: anomalies or a failed check, and the mode is fail_on_anomaly",
+  1: "doctor: anomalies or a failed check, and the mode is fail_on_anomaly; backup status: the promise is not kept; a drill that says nothing",
   2: "scan found anomalies; account: seqs are missing; doctor: anomalies remain after recovery; a damaged or diverging history",
   3: "recover: anomalies remain",
   4: "startup-check: anomalies, and the mode is fail_on_anomaly",
   5: "startup-check: anomalies remain after recovery",
-  10: "there is no store or file at that path",
-  11: "the store is locked by another process",
+  10: "there is no store, file, backup or repository at that path",
+  11: "the store or the repository is locked by another process",
+  13: "a backup, or the source of one, is damaged; a drill failed",
+  14: "no backup reaches the point that was asked for",
   15: "there is no space left",
   16: "the format version is not known to this release",
   64: "wrong usage or configuration",
@@ -56,6 +58,10 @@ export function exitOfReplay(report: Pick<ReplayReport, "ok">): number {
 
 export function exitOfSelftest(report: Pick<SelftestReport, "ok">): number {
   return report.ok ? 0 : 74;
+}
+
+export function exitOfBackup(report: { readonly ok: boolean }): number {
+  return report.ok ? 0 : 13;
 }
 
 /** Whatever was thrown: a PapyraError has its code's exit; anything else is our bug. */

@@ -1,0 +1,186 @@
+// The commands below `papyra backup`.
+import type { Command } from "commander";
+import { Option } from "commander";
+import { addExamples, type Leaf, wholeNumber } from "./command-parts.ts";
+
+const LEVELS = ["names", "checksums", "replay"];
+const COUNT_MAX = 100_000;
+
+export function addBackup(program: Command, leaf: Leaf): void {
+  const group = program
+    .command("backup")
+    .description("Back a store up, prove that the backups are good, and restore them.");
+  const load = () => import("./run-backup.ts");
+  const command = (name: string, summary: string, run: (commands: Awaited<ReturnType<typeof load>>) => Handlers) =>
+    leaf(group, name, summary, async () => run(await load())).option(
+      "--repository <dir>",
+      "where the backups are (default: PAPYRA_REPOSITORY, the configuration's `backups`, else ./backups)",
+    );
+  addCreate(command);
+  addLooking(command);
+  addRestore(command);
+  addPrune(command);
+}
+
+type Commands = typeof import("./run-backup.ts");
+type Handlers = Commands[keyof Commands];
+type Add = (name: string, summary: string, run: (commands: Commands) => Handlers) => Command;
+
+function addCreate(command: Add): void {
+  addExamples(
+    command(
+      "create",
+      "Back a store up: one instant, also beside a running system; only what is new is stored.",
+      (all) => all.runCreate,
+    )
+      .option("--note <text>", "kept with the backup, for people")
+      .option("--states", "also fold the states of all actors of the configuration, for drills to compare with"),
+    [
+      ["papyra backup create --path persistence --repository backups", "exit 13: the source is damaged"],
+      ["papyra backup create --note 'before the upgrade'", "of the store that the configuration names"],
+    ],
+  );
+  addExamples(
+    command("adopt", "Take in a copy of a store that was made by hand (cp -r), as it is.", (all) => all.runAdopt)
+      .argument("<dir>", "the copy")
+      .option("--note <text>", "kept with the backup, for people"),
+    [
+      [
+        "papyra backup adopt backups-by-hand/papyra-2026-01-01 --repository backups",
+        "from now on it is verified with the others",
+      ],
+    ],
+  );
+}
+
+function addLooking(command: Add): void {
+  addExamples(
+    command("list", "The backups that are there, and what is known about each.", (all) => all.runList),
+    [["papyra backup list --repository backups", "with the anchor: keep it elsewhere"]],
+  );
+  addExamples(
+    command("show", "Everything about one backup.", (all) => all.runShow).argument(
+      "[id]",
+      "the beginning of its id is enough",
+      "latest",
+    ),
+    [["papyra backup show latest", "logs, seqs and times"]],
+  );
+  addExamples(
+    command("verify", "Prove that backups are what was stored, without restoring them.", (all) => all.runVerify)
+      .argument("[id]", "one backup, or latest (default: all of them)")
+      .addOption(
+        new Option(
+          "--level <level>",
+          "names: names and sizes; checksums: every byte; replay: every line and every state",
+        )
+          .choices(LEVELS)
+          .default("checksums"),
+      )
+      .option("--sample <part>", "only a part: 2/7 (the second of seven), 10%, 500MiB")
+      .option("--time-box <span>", "begin nothing new after this time; the next run goes on: 10m")
+      .option("--anchor <anchor>", "the last anchor, kept elsewhere: finds what was removed, replaced or rolled back"),
+    [
+      ["papyra backup verify --repository backups", "every byte of every backup"],
+      ["papyra backup verify --sample 3/7", "a seventh; seven such runs read everything"],
+      ["papyra backup verify latest --level replay", "the newest one, to the last line"],
+    ],
+  );
+  addExamples(
+    command("status", "Whether the promise about backups is kept; for monitors.", (all) => all.runStatus)
+      .option("--max-age <span>", "the newest good backup must not be older: 24h")
+      .option("--require-drill <span>", "a drill must have passed within: 7d")
+      .option("--prometheus", "as metrics"),
+    [["papyra backup status --max-age 24h --require-drill 7d", "exit 1 when it is not, also when nothing ran at all"]],
+  );
+}
+
+function addRestore(command: Add): void {
+  addExamples(
+    command(
+      "restore",
+      "Restore a backup into an empty place: built aside, verified, then published by one rename.",
+      (all) => all.runRestore,
+    )
+      .requiredOption("--target <dir>", "a directory that is not there, or is empty")
+      .option("--to-backup <id>", "the end of this backup (default: of the newest good one)")
+      .option("--to-time <time>", "up to this time: 2026-01-01T10:30 (UTC), 2h (ago), @1767225600")
+      .option("--to-seq <log:seq>", "up to this record: events:500; in the other logs up to its time")
+      .option("--plan", "only say what would be there, and what the store at --path has that would not")
+      .option("--in-place", "the target is the store itself: back it up first, then put the restored one in its place")
+      .option("--states", "also fold the actors of the configuration and compare with the backup")
+      .option("--allow-damaged", "also a backup whose source was damaged, as it is"),
+    [
+      ["papyra backup restore --target restored --repository backups", "the newest good one"],
+      ["papyra backup restore --target restored --to-time 2026-01-01T10:30", "the store as it was then"],
+      ["papyra backup restore --target restored --plan --path persistence", "what would be lost?"],
+    ],
+  );
+  addExamples(
+    command(
+      "restore-actor",
+      "Give one actor of a stopped store its history back, or another actor that history; the others are not touched.",
+      (all) => all.runRestoreActor,
+    )
+      .argument("<id>", "its persistence id: account/42")
+      .option("--as <id>", "under this id instead: account/42-before")
+      .option("--to-backup <id>", "from this backup (default: the newest good one)")
+      .option("--to-time <time>", "up to this time")
+      .option("--to-seq <journal:seq>", "up to this record of the journal"),
+    [
+      [
+        "papyra backup restore-actor account/42 --as account/42-before --path persistence",
+        "to look at beside the one of today",
+      ],
+    ],
+  );
+  addExamples(
+    command(
+      "drill",
+      "Restore a backup to a scratch place, scan, replay, compare, measure; the result goes into the catalog.",
+      (all) => all.runDrill,
+    )
+      .argument("[id]", "which backup", "latest")
+      .option("--scratch <dir>", "where; removed in the end (default: beside the repository)")
+      .option("--keep", "leave the scratch store there"),
+    [["papyra backup drill --repository backups", "exit 0: it passed; 13: it failed; 1: inconclusive"]],
+  );
+}
+
+function addPrune(command: Add): void {
+  const counted = (one: Command, name: string, what: string): Command =>
+    one.option(`--keep-${name} <count>`, what, wholeNumber(0, COUNT_MAX));
+  let prune = command("prune", "Remove backups by a policy, and what no backup needs any more.", (all) => all.runPrune);
+  prune = counted(prune, "last", "the newest so many");
+  for (const [name, unit] of [
+    ["hourly", "hours"],
+    ["daily", "days"],
+    ["weekly", "weeks"],
+    ["monthly", "months"],
+    ["yearly", "years"],
+  ] as const)
+    prune = counted(prune, name, `the newest of each of the last so many ${unit} that have one`);
+  prune
+    .option("--keep-within <span>", "everything that is not older: 14d")
+    .option("--min-good <count>", "never fewer good ones (default: 1)", wholeNumber(1, COUNT_MAX))
+    .option("--grace <span>", "parts that no backup names stay for so long (default: 1h)")
+    .option("--plan", "only say what would go")
+    .option("--preview <time>", "only say which backups the policy would leave at this time");
+  addExamples(prune, [
+    ["papyra backup prune --keep-daily 7 --keep-weekly 4 --keep-monthly 12 --plan", "what would go?"],
+    ["papyra backup prune --keep-daily 7 --preview 2027-01-01", "what could still be restored then?"],
+  ]);
+  addExamples(
+    command("pin", "Keep a backup, whatever a policy says.", (all) => all.runPin)
+      .argument("<id>", "which backup")
+      .option("--note <text>", "why"),
+    [["papyra backup pin 20260101T031500Z-a1b2c3 --note 'audit 2026'", "it stays"]],
+  );
+  addExamples(
+    command("unpin", "Let the policy decide about a backup again.", (all) => all.runUnpin).argument(
+      "<id>",
+      "which backup",
+    ),
+    [["papyra backup unpin 20260101T031500Z-a1b2c3", "as before"]],
+  );
+}

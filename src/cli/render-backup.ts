@@ -1,0 +1,200 @@
+// Reports about backups -> text. Pure.
+import type { CreateReport } from "../backup/create.ts";
+import type { DrillReport } from "../backup/drill.ts";
+import { bytesOf, type Manifest } from "../backup/manifest.ts";
+import type { PruneReport } from "../backup/prune.ts";
+import type { BackupInfo, RepositoryView } from "../backup/repository.ts";
+import type { RestoreReport } from "../backup/restore.ts";
+import type { ActorRestoreReport } from "../backup/restore-actor.ts";
+import type { StatusReport } from "../backup/status.ts";
+import type { VerifyReport } from "../backup/verify.ts";
+import { LOG_NAMES } from "../log/record.ts";
+import { quoted } from "../quoted.ts";
+import type { Paint } from "./io.ts";
+import { lines, verdictLine } from "./render.ts";
+import { printable, table, timeOf } from "./text.ts";
+
+const SHOWN_MAX = 20;
+
+/** A manifest without its parts. */
+export function summaryOf(manifest: Manifest) {
+  const { store, lineage, instant, how, verdict, note } = manifest;
+  return { store, lineage, instant, how, verdict, note, bytes: bytesOf(manifest), records: recordsOf(manifest) };
+}
+
+function recordsOf({ logs }: Manifest): number {
+  return LOG_NAMES.reduce((sum, log) => sum + logs[log].records, 0);
+}
+
+function head(ok: boolean, verdict: string, paint: Paint): string {
+  return verdictLine(ok ? "good" : "bad", verdict, paint);
+}
+
+function anchorLine(anchor: string | undefined): string[] {
+  return anchor === undefined ? [] : [`anchor: ${anchor} (keep it elsewhere: papyra backup verify --anchor)`];
+}
+
+function shortList(items: readonly string[]): string[] {
+  const more = items.length > SHOWN_MAX ? [`and ${items.length - SHOWN_MAX} more`] : [];
+  return [...items.slice(0, SHOWN_MAX).map((item) => `- ${printable(item)}`), ...more];
+}
+
+export function created(report: CreateReport, paint: Paint): string {
+  const { backup, repository, readBytes, storedBytes, seconds, unpinned } = report;
+  return lines(
+    head(report.ok, report.verdict, paint),
+    `repository: ${printable(repository)}`,
+    `source: ${printable(backup.source)} (${backup.how}), store ${printable(backup.store)}, lineage ${printable(backup.lineage)}`,
+    `instant: ${timeOf(backup.instant)}`,
+    `bytes: ${bytesOf(backup)} in all, ${readBytes} read, ${storedBytes} stored, ${seconds.toFixed(1)} s`,
+    ...(backup.states === null ? [] : [`states: ${backup.states.actors} actors, ${backup.states.sha256}`]),
+    ...(unpinned === null ? [] : [`compaction and recovery were not kept away: ${unpinned}`]),
+    ...logTable(backup, paint),
+    ...shortList(backup.anomalies),
+    ...anchorLine(report.anchor),
+    ...(report.ok ? [] : ["", `Next: papyra persistence scan --path ${quoted(backup.source)}`]),
+  );
+}
+
+function logTable({ logs }: Manifest, paint: Paint): string[] {
+  const columns = ["LOG", "RECORDS", "FIRST", "LAST", "NEWEST"];
+  const rows = LOG_NAMES.map((log) => {
+    const { records, first_seq: first, last_seq: last, last_timestamp: newest } = logs[log];
+    return [log, String(records), String(first ?? "-"), String(last), timeOf(newest)];
+  });
+  const [first = "", ...rest] = table(columns, rows, ["RECORDS", "FIRST", "LAST"]);
+  return [paint("dim", first), ...rest];
+}
+
+export function listed(view: RepositoryView, verdict: string, paint: Paint): string {
+  const columns = ["BACKUP", "INSTANT", "STORE", "RECORDS", "BYTES", "VERDICT", "VERIFIED", "DRILL"];
+  const rows = view.backups.map(({ id, manifest, good, pinned, lastVerified, lastDrilled }) => [
+    pinned ? `${id} (pinned)` : id,
+    timeOf(manifest?.instant),
+    printable(manifest?.store ?? "-"),
+    String(manifest === undefined ? "-" : recordsOf(manifest)),
+    String(manifest === undefined ? "-" : bytesOf(manifest)),
+    good ? "good" : "DAMAGED",
+    lastVerified === undefined ? "never" : `${timeOf(lastVerified.at)}${lastVerified.ok ? "" : " FAILED"}`,
+    lastDrilled === undefined ? "never" : `${lastDrilled.outcome} ${timeOf(lastDrilled.at)}`,
+  ]);
+  const [first = "", ...rest] = table(columns, rows, ["RECORDS", "BYTES"]);
+  return lines(
+    head(view.problems.length === 0, verdict, paint),
+    `repository: ${printable(view.location)}`,
+    paint("dim", first),
+    ...rest,
+    ...shortList(view.problems),
+    ...anchorLine(view.catalog.anchor),
+  );
+}
+
+export function shown(found: BackupInfo & { readonly manifest: Manifest }, verdict: string, paint: Paint): string {
+  const { manifest, good, problems, pinned } = found;
+  return lines(
+    head(good, verdict, paint),
+    `store: ${printable(manifest.store)}, lineage ${printable(manifest.lineage)}${manifest.parent === null ? "" : `, which goes on from ${printable(manifest.parent)}`}`,
+    `instant: ${timeOf(manifest.instant)} (${manifest.how}, from ${printable(manifest.source)})`,
+    ...(manifest.note === null ? [] : [`note: ${printable(manifest.note)}`]),
+    ...(pinned ? ["pinned: yes"] : []),
+    `bytes: ${bytesOf(manifest)}`,
+    ...logTable(manifest, paint),
+    ...shortList([...problems, ...manifest.anomalies]),
+  );
+}
+
+export function verified(report: VerifyReport, paint: Paint): string {
+  const bad = report.backups.filter(({ ok }) => !ok);
+  const oldest = report.oldestVerified === null ? "never" : timeOf(report.oldestVerified);
+  return lines(
+    head(report.ok, report.verdict, paint),
+    `repository: ${printable(report.repository)}`,
+    `read: ${report.partsRead} of ${report.parts} parts, ${report.bytesRead} of ${report.bytes} bytes`,
+    ...(report.level === "names" ? [] : [`the part that was not read for the longest time: ${oldest}`]),
+    ...shortList(report.problems),
+    ...bad.flatMap(({ id, problems }) => [`backup ${id}:`, ...shortList(problems)]),
+    ...anchorLine(report.anchor),
+  );
+}
+
+export function restored(report: RestoreReport, paint: Paint): string {
+  const columns = ["LOG", "LAST SEQ", "LIVE STORE", "WOULD BE MISSING"];
+  const rows = report.logs.map(({ log, lastSeq, liveSeq }) => [
+    log,
+    String(lastSeq),
+    liveSeq === undefined ? "-" : String(liveSeq),
+    liveSeq === undefined || liveSeq <= lastSeq ? "-" : `${lastSeq + 1} to ${liveSeq}`,
+  ]);
+  const shownColumns = report.done ? columns.slice(0, 2) : columns;
+  const [first = "", ...rest] = table(
+    shownColumns,
+    rows.map((row) => row.slice(0, shownColumns.length)),
+    ["LAST SEQ", "LIVE STORE"],
+  );
+  const states = report.states === undefined ? [] : [`states: ${report.states.actors} actors, ${report.states.sha256}`];
+  return lines(
+    head(report.ok, report.verdict, paint),
+    `store: ${printable(report.store)}, lineage ${report.lineage ?? "(a new one)"}, which goes on from ${printable(report.parent ?? "nothing")}`,
+    `bytes: ${report.bytes}${report.done ? `, ${report.seconds.toFixed(1)} s` : ""}`,
+    paint("dim", first),
+    ...rest,
+    ...states,
+    ...(report.done && report.statesNotCompared !== undefined
+      ? [`states were not compared: ${report.statesNotCompared}`]
+      : []),
+    ...(report.done ? ["", `Next: papyra persistence startup-check --path ${quoted(report.target)}`] : []),
+  );
+}
+
+export function restoredActor(report: ActorRestoreReport, paint: Paint): string {
+  return lines(
+    head(true, report.verdict, paint),
+    `events: ${report.events} written, up to revision ${report.revision}`,
+  );
+}
+
+export function drilled(report: DrillReport, paint: Paint): string {
+  return lines(
+    head(report.ok, report.verdict, paint),
+    `restored: ${report.records} records, ${report.bytes} bytes in ${report.restoreSeconds.toFixed(1)} s`,
+    report.actors === undefined
+      ? "states: not folded, no configuration names the actors"
+      : `states: ${report.actors} actors folded twice in ${report.replaySeconds.toFixed(1)} s`,
+    ...anchorLine(report.anchor),
+  );
+}
+
+export function status(report: StatusReport, paint: Paint): string {
+  const at = (seconds: number | null): string => (seconds === null ? "never" : timeOf(seconds));
+  return lines(
+    head(report.ok, report.verdict, paint),
+    `repository: ${printable(report.repository)}`,
+    `backups: ${report.backups}, ${report.good} of them good`,
+    `newest good one: ${at(report.lastGood)}`,
+    `verified: ${at(report.lastVerified)}`,
+    `drill passed: ${at(report.lastDrillPassed)}`,
+    ...anchorLine(report.anchor),
+  );
+}
+
+export function pruned(report: PruneReport, paint: Paint): string {
+  const rows = report.backups.map(({ id, instant, good, reasons }) => [
+    id,
+    timeOf(instant),
+    good ? "good" : "DAMAGED",
+    reasons.length === 0 ? "goes" : `stays: ${reasons.join(", ")}`,
+  ]);
+  const [first = "", ...rest] = table(["BACKUP", "INSTANT", "VERDICT", "WHY"], rows, []);
+  return lines(
+    head(true, report.verdict, paint),
+    `repository: ${printable(report.repository)}`,
+    paint("dim", first),
+    ...rest,
+    ...(report.partsKept === null ? [] : [`no part is removed: ${printable(report.partsKept)}`]),
+    ...(report.done ? anchorLine(report.anchor) : []),
+  );
+}
+
+export function pinned(report: { readonly verdict: string; readonly anchor: string }, paint: Paint): string {
+  return lines(head(true, report.verdict, paint), ...anchorLine(report.anchor));
+}

@@ -1,0 +1,266 @@
+// The commands below `papyra backup`: options in, reports out.
+import { createBackup } from "../backup/create.ts";
+import { drillBackup } from "../backup/drill.ts";
+import { pinBackup } from "../backup/pins.ts";
+import type { Point } from "../backup/points.ts";
+import { planPrune, prune, type PruneOptions } from "../backup/prune.ts";
+import { findBackup, viewRepository } from "../backup/repository.ts";
+import { restoreInPlace } from "../backup/in-place.ts";
+import { planRestore, restoreBackup } from "../backup/restore.ts";
+import { restoreActor } from "../backup/restore-actor.ts";
+import type { DefinedActors } from "../backup/states.ts";
+import { backupStatus, statusMetrics } from "../backup/status.ts";
+import { type Sample, verifyBackups, type VerifyLevel } from "../backup/verify.ts";
+import { PapyraError } from "../errors.ts";
+import { LOG_NAMES, type LogName } from "../log/record.ts";
+import type { Context, Outcome } from "./context.ts";
+import { exitOfBackup } from "./exit-codes.ts";
+import { onlyOneOf } from "./plans.ts";
+import { openPath } from "./open.ts";
+import * as render from "./render-backup.ts";
+import { parseSize, parseSpan } from "./sizes.ts";
+import { parseTime } from "./times.ts";
+
+export async function runCreate(context: Context): Promise<Outcome> {
+  const objects = await context.repository();
+  const { backend } = await context.open("store");
+  const states = context.options.states === true ? await definedActors(context) : undefined;
+  const report = await createBackup(backend, objects, {
+    note: context.given("note"),
+    states,
+    ...watched(context, "backing up"),
+  });
+  return {
+    exit: exitOfBackup(report),
+    verdict: report.verdict,
+    report,
+    text: (paint) => render.created(report, paint),
+  };
+}
+
+export async function runAdopt(context: Context): Promise<Outcome> {
+  const objects = await context.repository();
+  const { backend } = await openPath(context.env, context.resolve(String(context.options.dir)), {});
+  const wanted = { note: context.given("note"), ...watched(context, "reading") };
+  const report = await createBackup(backend, objects, wanted, { how: "adopted" });
+  return {
+    exit: exitOfBackup(report),
+    verdict: report.verdict,
+    report,
+    text: (paint) => render.created(report, paint),
+  };
+}
+
+export async function runList(context: Context): Promise<Outcome> {
+  const view = await viewRepository(await context.repository());
+  const ok = view.problems.length === 0;
+  const good = view.backups.filter((info) => info.good).length;
+  const verdict = `${view.backups.length} backups, ${good} of them good${ok ? "" : `; the repository has ${view.problems.length} problems`}`;
+  const backups = view.backups.map(({ manifest, ...info }) => ({
+    ...info,
+    ...(manifest === undefined ? {} : render.summaryOf(manifest)),
+  }));
+  const report = {
+    ok,
+    verdict,
+    repository: view.location,
+    backups,
+    problems: view.problems,
+    anchor: view.catalog.anchor,
+  };
+  return { exit: exitOfBackup(report), verdict, report, text: (paint) => render.listed(view, verdict, paint) };
+}
+
+export async function runShow(context: Context): Promise<Outcome> {
+  const found = findBackup(await viewRepository(await context.repository()), String(context.options.id));
+  const verdict = `backup ${found.id}: ${found.good ? "good" : found.problems.join("; ")}`;
+  return {
+    exit: 0,
+    verdict,
+    report: { ok: found.good, verdict, ...found },
+    text: (paint) => render.shown(found, verdict, paint),
+  };
+}
+
+export async function runVerify(context: Context): Promise<Outcome> {
+  const objects = await context.repository();
+  const level = context.given("level") as VerifyLevel;
+  const timeBox = context.given("timeBox");
+  const report = await verifyBackups(objects, {
+    backup: context.given("id"),
+    level,
+    sample: sampleOf(context.given("sample")),
+    timeBoxMs: timeBox === undefined ? undefined : parseSpan("--time-box", timeBox),
+    anchor: context.given("anchor"),
+    states: level === "replay" ? await definedActors(context, "optional") : undefined,
+    ...watched(context, "verifying"),
+  });
+  return {
+    exit: exitOfBackup(report),
+    verdict: report.verdict,
+    report,
+    text: (paint) => render.verified(report, paint),
+  };
+}
+
+export async function runStatus(context: Context): Promise<Outcome> {
+  const [age, drill] = [context.given("maxAge"), context.given("requireDrill")];
+  const report = await backupStatus(await context.repository(), {
+    maxAgeMs: age === undefined ? undefined : parseSpan("--max-age", age),
+    requireDrillMs: drill === undefined ? undefined : parseSpan("--require-drill", drill),
+  });
+  const text: Outcome["text"] =
+    context.options.prometheus === true ? () => statusMetrics(report) : (paint) => render.status(report, paint);
+  return { exit: report.ok ? 0 : 1, verdict: report.verdict, report, text };
+}
+
+export async function runRestore(context: Context): Promise<Outcome> {
+  onlyOneOf(context, "plan", "inPlace");
+  const objects = await context.repository();
+  const target = context.resolve(context.given("target") as string);
+  const { plan, inPlace, states, allowDamaged } = context.options;
+  const wanted = {
+    point: pointOf(context),
+    allowDamaged: allowDamaged === true,
+    states: states === true ? await definedActors(context) : undefined,
+    ...watched(context, "restoring"),
+  };
+  const report =
+    plan === true
+      ? await planRestore(objects, target, {
+          ...wanted,
+          live: context.namesPath ? (await context.open("store")).backend : undefined,
+        })
+      : inPlace === true
+        ? await restoreInPlace(objects, context.env, target, wanted)
+        : await restoreBackup(objects, context.env, target, wanted);
+  return { exit: 0, verdict: report.verdict, report, text: (paint) => render.restored(report, paint) };
+}
+
+export async function runRestoreActor(context: Context): Promise<Outcome> {
+  const objects = await context.repository();
+  const { backend } = await context.open("store", "policy");
+  const report = await restoreActor(objects, backend, {
+    actor: String(context.options.id),
+    as: context.given("as"),
+    point: pointOf(context),
+    signal: context.signal,
+  });
+  return { exit: 0, verdict: report.verdict, report, text: (paint) => render.restoredActor(report, paint) };
+}
+
+export async function runDrill(context: Context): Promise<Outcome> {
+  const objects = await context.repository();
+  const scratch = context.given("scratch");
+  const report = await drillBackup(objects, context.env, {
+    scratch:
+      scratch === undefined ? `${objects.location}.drill-${context.env.random.hex(4)}` : context.resolve(scratch),
+    backup: context.given("id"),
+    states: await definedActors(context, "optional"),
+    keep: context.options.keep === true,
+    ...watched(context, "restoring"),
+  });
+  const exit = report.outcome === "inconclusive" ? 1 : exitOfBackup(report);
+  return { exit, verdict: report.verdict, report, text: (paint) => render.drilled(report, paint) };
+}
+
+export async function runPrune(context: Context): Promise<Outcome> {
+  onlyOneOf(context, "plan", "preview");
+  const objects = await context.repository();
+  const options = { ...pruneOptionsOf(context), signal: context.signal };
+  const preview = context.given("preview");
+  const atMs = preview === undefined ? undefined : parseTime("--preview", preview, context.env.clock.nowMs());
+  const planned = context.options.plan === true || preview !== undefined;
+  const report = planned ? await planPrune(objects, options, atMs) : await prune(objects, options);
+  return { exit: 0, verdict: report.verdict, report, text: (paint) => render.pruned(report, paint) };
+}
+
+export function runPin(context: Context): Promise<Outcome> {
+  return pin(context, false);
+}
+
+export function runUnpin(context: Context): Promise<Outcome> {
+  return pin(context, true);
+}
+
+async function pin(context: Context, unpin: boolean): Promise<Outcome> {
+  const { id, anchor } = await pinBackup(await context.repository(), String(context.options.id), {
+    unpin,
+    note: context.given("note"),
+  });
+  const verdict = `backup ${id} ${unpin ? "is not pinned any more" : "is pinned"}`;
+  const report = { ok: true, verdict, id, pinned: !unpin, anchor };
+  return { exit: 0, verdict, report, text: (paint) => render.pinned(report, paint) };
+}
+
+function watched(context: Context, what: string) {
+  return { signal: context.signal, onProgress: context.progress(what) };
+}
+
+/** The actors of the configuration. Rejects with OPTION_INVALID where they are needed and there are none. */
+async function definedActors(
+  context: Context,
+  need: "required" | "optional" = "required",
+): Promise<DefinedActors | undefined> {
+  const { config } = await context.config();
+  const actors = config.actors as DefinedActors | undefined;
+  if (actors !== undefined && actors.length > 0) return actors;
+  if (need === "optional") return undefined;
+  throw new PapyraError(
+    "OPTION_INVALID",
+    "--states needs the definitions of the actors, and no configuration names any",
+    {
+      hint: "put them into papyra.config.ts: export default defineConfig({ actors: [account] })",
+    },
+  );
+}
+
+function pointOf(context: Context): Point {
+  onlyOneOf(context, "toBackup", "toTime", "toSeq");
+  const [backup, time, seq] = [context.given("toBackup"), context.given("toTime"), context.given("toSeq")];
+  if (time !== undefined) return { timeMs: parseTime("--to-time", time, context.env.clock.nowMs()) };
+  if (seq === undefined) return backup === undefined ? {} : { backup };
+  const [, log, number] = /^([a-z_-]+):([1-9]\d{0,14})$/.exec(seq) ?? [];
+  const name = log?.replace("-", "_") as LogName;
+  if (number === undefined || !LOG_NAMES.includes(name)) {
+    throw new PapyraError("OPTION_INVALID", `--to-seq is no record of a log: ${JSON.stringify(seq)}`, {
+      hint: "give a log and a seq: events:500, journal:12",
+    });
+  }
+  return { log: name, seq: Number(number) };
+}
+
+function sampleOf(value: string | undefined): Sample | undefined {
+  if (value === undefined) return undefined;
+  const share = /^(\d{1,6})\/(\d{1,6})$/.exec(value);
+  if (share !== null) {
+    const [n, of] = [Number(share[1]), Number(share[2])];
+    if (n >= 1 && n <= of) return { share: n, of };
+    throw new PapyraError("OPTION_INVALID", `--sample ${value}: the first number is from 1 to the second`, {
+      hint: "give 1/7 to 7/7",
+    });
+  }
+  const percent = /^(\d{1,3}(?:\.\d{1,2})?)%$/.exec(value);
+  if (percent !== null && Number(percent[1]) <= 100) return { percent: Number(percent[1]) };
+  return { bytes: parseSize("--sample", value) };
+}
+
+function pruneOptionsOf(context: Context): PruneOptions {
+  const { options } = context;
+  const within = context.given("keepWithin");
+  const grace = context.given("grace");
+  const count = (name: string): number | undefined => options[name] as number | undefined;
+  return {
+    keep: {
+      last: count("keepLast"),
+      hourly: count("keepHourly"),
+      daily: count("keepDaily"),
+      weekly: count("keepWeekly"),
+      monthly: count("keepMonthly"),
+      yearly: count("keepYearly"),
+      withinMs: within === undefined ? undefined : parseSpan("--keep-within", within),
+      minGood: count("minGood"),
+    },
+    graceMs: grace === undefined ? undefined : parseSpan("--grace", grace),
+  };
+}
