@@ -23,20 +23,7 @@ export async function takeLock(
   const path = join(directory, file);
   for (let tries = 0; tries < TRIES; tries++) {
     const lock = await env.fs.lock(path, "exclusive");
-    if (lock !== undefined && !(await isHeldAt(env, directory, lock, file))) {
-      await lock.release(); // its last holder took the file away; whoever comes next locks another one
-    } else if (lock !== undefined) {
-      try {
-        await writeOwner(env, path, { pid: env.host.pid, host: env.host.name, sinceMs: env.clock.nowMs(), purpose });
-      } catch (error) {
-        if (!isPapyraError(error, "STORAGE_FULL")) {
-          await lock.release();
-          throw error;
-        }
-        // On a full disk the lock is as good without its text, and recovery is what such a disk may need.
-      }
-      return lock;
-    }
+    if (lock !== undefined && (await becomesOwner(env, join(directory, file), lock, purpose))) return lock;
     await new Promise<void>((resolve) => void env.clock.after(TRY_AGAIN_MS, resolve, "foreground"));
   }
   const owner = await readOwner(env, path);
@@ -48,6 +35,26 @@ export async function takeLock(
     hint: "stop that process first; the lock is free as soon as it is gone",
     details: { path: directory, ...owner },
   });
+}
+
+/**
+ * Says whose the lock is. It is let go when its last holder took the file away, and when that cannot be told or said; but on a
+ * full disk it is as good without its text, and recovery is what such a disk may need.
+ */
+async function becomesOwner(env: Env, path: string, lock: FileLock, purpose: string): Promise<boolean> {
+  try {
+    if ((await env.fs.stat(path))?.id === lock.id) {
+      const { host, clock } = env;
+      await writeOwner(env, path, { pid: host.pid, host: host.name, sinceMs: clock.nowMs(), purpose });
+      return true;
+    }
+  } catch (error) {
+    if (isPapyraError(error, "STORAGE_FULL")) return true;
+    await lock.release().catch(() => undefined); // what failed first is what counts
+    throw error;
+  }
+  await lock.release(); // whoever comes next locks another file
+  return false;
 }
 
 /** Whether the lock is still on the file of that name: a lock on a file that was taken away keeps nobody out. */

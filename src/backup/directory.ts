@@ -109,9 +109,14 @@ class DirectoryObjects implements ObjectStore {
       const path = join(this.location, HOLDS, `${random.hex(8)}.json`);
       const lock = await fs.lock(path, "exclusive");
       if (lock === undefined) throw new PapyraError("INTERNAL", `somebody else locked the new file ${path}`);
-      const holder: Holder = { pid: host.pid, host: host.name, sinceMs: clock.nowMs(), purpose, mode };
-      await writeOwner(this.env, path, holder);
-      return new DirectoryHold(this.env, this.location, path, lock, purpose);
+      const hold = new DirectoryHold(this.env, this.location, path, lock, purpose);
+      try {
+        await writeOwner(this.env, path, { pid: host.pid, host: host.name, sinceMs: clock.nowMs(), purpose, mode });
+      } catch (error) {
+        await hold.release();
+        throw error;
+      }
+      return hold;
     } finally {
       await gate.release();
     }
@@ -189,8 +194,11 @@ class DirectoryHold implements Hold {
   }
 
   async release(): Promise<void> {
-    await this.#env.fs.remove(this.#path).catch(() => undefined); // whoever comes next removes it
-    await this.#lock.release();
+    try {
+      await this.#env.fs.remove(this.#path).catch(() => undefined); // whoever comes next removes it
+    } finally {
+      await this.#lock.release();
+    }
   }
 }
 
