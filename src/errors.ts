@@ -32,6 +32,12 @@ export const ERRORS = {
     retryable: false,
   },
   GROUP_BEHIND: { summary: "a consumer group still needs what compaction would take out", exit: 74, retryable: true },
+  GROUP_NOT_FOUND: { summary: "there is no consumer group of that name", exit: 10, retryable: false },
+  GROUP_PENDING: {
+    summary: "a consumer group has pending entries that would be forgotten",
+    exit: 74,
+    retryable: true,
+  },
   DURABILITY_REFUSED: { summary: "the server keeps data less safely than it must", exit: 74, retryable: false },
   CLIENT_MISSING: { summary: "a package that this store needs is not installed", exit: 64, retryable: false },
   STORE_CLOSED: { summary: "the store is closed", exit: 74, retryable: false },

@@ -16,7 +16,7 @@ export const EXIT_CODES: Readonly<Record<number, string>> = {
   3: "recover: anomalies remain",
   4: "startup-check: anomalies, and the mode is fail_on_anomaly",
   5: "startup-check: anomalies remain after recovery",
-  10: "there is no store or file at that path",
+  10: "there is no store, file or consumer group of that name",
   11: "the store is locked by another process",
   15: "there is no space left",
   16: "the format version is not known to this release",
