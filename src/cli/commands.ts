@@ -1,8 +1,10 @@
 // The tree of commands: names, options, help. What a command does is loaded when it is called, so that `--help` is fast.
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import { RETAINED_LOGS } from "../log/retention.ts";
 import type { RecoverMode } from "../ops/recover.ts";
 import type { StartupMode } from "../ops/startup.ts";
+import { addExamples, type Leaf, wholeNumber } from "./command-parts.ts";
+import { addConsumers } from "./commands-consumers.ts";
 import type { Handler } from "./context.ts";
 
 /** Runs a command that was recognised: its full name, how to load what it does, its options. */
@@ -55,20 +57,14 @@ export function buildProgram(version: string, act: Act, configure: (program: Com
   addDoctor(program, leaf);
   addInspect(program, leaf);
   addReplay(program, leaf);
+  addConsumers(program, leaf);
   return program;
 }
-
-type Leaf = (parent: Command, name: string, summary: string, load: () => Promise<Handler>) => Command;
 
 function fullName(command: Command): string {
   const names: string[] = [];
   for (let one: Command | null = command; one?.parent; one = one.parent) names.unshift(one.name());
   return names.join(" ");
-}
-
-function addExamples(command: Command, examples: readonly (readonly [command: string, why: string])[]): Command {
-  const lines = examples.map(([line, why]) => `  $ ${line}\n      ${why}`);
-  return command.addHelpText("after", `\nExamples:\n${lines.join("\n")}`);
 }
 
 function addPersistence(program: Command, leaf: Leaf): void {
@@ -287,13 +283,4 @@ function addReplay(program: Command, leaf: Leaf): void {
     ["papyra replay --verify", "is the history still what it was? (actors come from papyra.config)"],
     ["papyra replay --until 2026-01-01T10:30 --actor account/42 --states --json", "one state as it was then"],
   ]);
-}
-
-function wholeNumber(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
-    if (!(value >= min && value <= max))
-      throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
-    return value;
-  };
 }

@@ -51,6 +51,11 @@ export class ConsumerGroup {
     this.#stream = this.#connected();
   }
 
+  /** Of the group. */
+  get name(): string {
+    return this.#options.group;
+  }
+
   /**
    * Makes the group if it is not there; where it is, it goes on where it stands. Never makes a stream: rejects with
    * STORE_NOT_FOUND. Resolves with whether it was made. A seq that is gone begins with the next one that is there.

@@ -3,7 +3,7 @@
 import type { Clock } from "../env/env.ts";
 import type { ResolvedConsume } from "./consumer-options.ts";
 import type { Delivery, EntryReader, GivenEntry } from "./delivery.ts";
-import type { GroupStream } from "./group-stream.ts";
+import type { GroupStream, PendingEntry } from "./group-stream.ts";
 
 /** About so many bytes are asked for at once, whatever the batch. */
 const PAGE_BYTES = 4 << 20;
@@ -36,7 +36,7 @@ export class Consuming {
   async *batches(): AsyncGenerator<readonly Delivery[], void, undefined> {
     try {
       for await (const entries of this.#entries()) {
-        const deliveries = await this.#opened(entries);
+        const deliveries = (await this.#opened(entries)).slice(0, this.#left);
         this.#left -= deliveries.length;
         if (deliveries.length > 0) yield deliveries;
         if (this.#left <= 0) return;
@@ -50,43 +50,41 @@ export class Consuming {
     const { follow, blockMs, claimIdleMs } = this.#options;
     this.#newAfter = await this.#asked(this.#stream.position());
     yield* this.#pending("-", { consumer: this.#consumer });
-    yield* this.#pending("-", { idleMs: claimIdleMs, others: true });
+    yield* this.#pending("-", { idleMs: claimIdleMs }, ({ consumer }) => consumer !== this.#consumer);
     for (let claimed = this.#clock.monotonicMs(); ; ) {
       if (this.#clock.monotonicMs() - claimed >= claimIdleMs) {
         claimed = this.#clock.monotonicMs();
         // Its own as well: a question that arrived late, after its connection had ended, may have got some.
-        yield* this.#pending("-", { idleMs: claimIdleMs, others: false });
+        yield* this.#pending("-", { idleMs: claimIdleMs });
       }
       const { repeats } = this.#stream.connection;
       const wait = follow ? Math.min(blockMs, claimIdleMs) : undefined;
       const entries = await this.#asked(this.#stream.readNew(this.#consumer, this.#count, wait));
       if (this.#stream.connection.repeats !== repeats) {
-        // An answer was lost, and with it what it gave: that is listed as pending, together with what came now.
+        // An answer was lost, and with it what it gave: that is pending, behind what had come before and besides what came now.
         const after = `(${this.#newAfter}`;
         this.#newAfter = await this.#asked(this.#stream.position());
-        yield* this.#pending(after, { consumer: this.#consumer });
-        continue;
+        const known = new Set(entries.map(({ id }) => id));
+        yield* this.#pending(after, { consumer: this.#consumer }, (one) => !known.has(one.id));
+      } else {
+        this.#newAfter = entries.at(-1)?.id ?? this.#newAfter;
       }
       if (entries.length === 0 && !follow) return;
-      this.#newAfter = entries.at(-1)?.id ?? this.#newAfter;
       if (entries.length > 0) yield entries;
     }
   }
 
-  /** What is pending, page by page, taken over. */
+  /** What is pending, of this consumer or given out that long ago, page by page, taken over. */
   async *#pending(
     from: string,
-    whose: { readonly consumer: string } | { readonly idleMs: number; readonly others: boolean },
+    filter: { readonly consumer: string } | { readonly idleMs: number },
+    wanted: (entry: PendingEntry) => boolean = () => true,
   ): AsyncGenerator<readonly GivenEntry[], void, undefined> {
-    const idleMs = "idleMs" in whose ? whose.idleMs : 0;
+    const idleMs = "idleMs" in filter ? filter.idleMs : 0;
     for (let start = from; ; ) {
       const count = this.#count;
-      const filter = "consumer" in whose ? whose : { idleMs };
       const listed = await this.#asked(this.#stream.pending(start, count, filter));
-      const wanted = listed.filter(
-        ({ consumer }) => !("others" in whose && whose.others && consumer === this.#consumer),
-      );
-      const ids = wanted.map(({ id }) => id);
+      const ids = listed.filter(wanted).map(({ id }) => id);
       const taken = await this.#asked(this.#stream.take(this.#consumer, idleMs, ids));
       if (taken.length > 0) yield taken;
       const last = listed.at(-1);

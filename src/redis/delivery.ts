@@ -54,20 +54,19 @@ export class EntryReader {
     this.#seed = seedOf(this.#identity);
   }
 
-  /** Nothing for an entry that holds only lines of Papyra's own. Where a recovery put several lines into one, all of them. */
+  /** Nothing for an entry without a line, or with none but Papyra's own. Where a recovery put several lines into one, all of them. */
   deliveries({ id, bytes, deliveryCount }: GivenEntry): Delivery[] {
     const given = { id, deliveryCount, redelivered: deliveryCount > 1 };
-    if (bytes === undefined) return [{ type: "deleted", ...given }];
-    const all: Delivery[] = [];
-    for (let from = 0; from < bytes.length || from === 0; ) {
-      const to = bytes.indexOf(0x0a, from) + 1 || bytes.length;
-      const line = bytes.subarray(from, to);
-      const said = this.#read(line);
-      if (typeof said === "string") all.push({ type: "damaged", ...given, reason: said, bytes: line });
-      else if (said !== undefined) all.push({ type: "record", ...given, seq: said.seq, record: said, line });
-      from = Math.max(to, 1);
-    }
-    return all;
+    if (bytes === undefined) return [{ type: "deleted", ...given, redelivered: true }];
+    const lines = linesOf(bytes).map((line) => ({ line, said: this.#read(line) }));
+    const reasons = lines.flatMap(({ said }) => (typeof said === "string" ? [said] : []));
+    const [reason] = reasons;
+    if (reason !== undefined && reasons.length === lines.length) return [{ type: "damaged", ...given, reason, bytes }];
+    return lines.flatMap(({ line, said }): Delivery[] => {
+      if (said === undefined) return [];
+      if (typeof said === "string") return [{ type: "damaged", ...given, reason: said, bytes: line }];
+      return [{ type: "record", ...given, seq: said.seq, record: said, line }];
+    });
   }
 
   /** The seq of a record that verifies. */
@@ -88,4 +87,14 @@ export class EntryReader {
       return ensureError(thrown).message;
     }
   }
+}
+
+function linesOf(bytes: Buffer): Buffer[] {
+  const lines: Buffer[] = [];
+  for (let from = 0; from < bytes.length; ) {
+    const to = bytes.indexOf(0x0a, from) + 1 || bytes.length;
+    lines.push(bytes.subarray(from, to));
+    from = to;
+  }
+  return lines;
 }

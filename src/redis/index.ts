@@ -33,18 +33,20 @@ export function redisStore(options: RedisStoreOptions, env: Env = nodeEnv): Back
  * @example
  * ```ts
  * import { consumerGroup } from "papyra/redis";
- * const billing = consumerGroup({
+ * const invoices = consumerGroup({
  *   url: "redis://localhost:6379",
  *   systemId: "orders",
  *   log: "events",
- *   group: "billing",
- *   consumer: "billing-1",
+ *   group: "invoices",
+ *   consumer: "invoices-1",
  * });
- * await billing.ensure({ from: "start" });
- * for await (const delivery of billing.consume({ follow: false })) {
- *   if (delivery.type === "record") console.log(delivery.seq, delivery.record);
- *   await billing.ack([delivery.id]);
+ * await invoices.ensure({ from: "start" });
+ * const billed = new Set<number>(); // in the same transaction as the bills
+ * for await (const delivery of invoices.consume({ follow: false })) {
+ *   if (delivery.type === "record") billed.add(delivery.seq);
+ *   await invoices.ack([delivery.id]);
  * }
+ * if (!billed.has(1)) throw new Error("the first event is missing");
  * ```
  */
 export function consumerGroup(options: ConsumerGroupOptions, env: Env = nodeEnv): ConsumerGroup {
