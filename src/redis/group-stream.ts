@@ -8,6 +8,9 @@ import type { GivenEntry } from "./delivery.ts";
 import { entryOf } from "./entries.ts";
 import { TAKE } from "./group-scripts.ts";
 
+/** A script keeps the server from everything else. */
+const TAKE_MAX = 1000;
+
 /** Where a group is, for commands and for messages. */
 export interface GroupPlace {
   /** The stream. */
@@ -67,8 +70,11 @@ export class GroupStream {
 
   /** Takes pending entries over that were given out that long ago. */
   async take(consumer: string, idleMs: number, ids: readonly string[]): Promise<GivenEntry[]> {
-    if (ids.length === 0) return [];
-    const taken = await this.script(TAKE, [this.place.group, consumer, String(idleMs), ...ids]);
+    const taken: Reply[] = [];
+    for (let from = 0; from < ids.length; from += TAKE_MAX) {
+      const some = ids.slice(from, from + TAKE_MAX);
+      taken.push(...(await this.script(TAKE, [this.place.group, consumer, String(idleMs), ...some])));
+    }
     return (taken as [Buffer, Buffer[] | Buffer, number][]).map(([id, fields, deliveryCount]) =>
       Array.isArray(fields)
         ? { ...given([id, fields]), deliveryCount }

@@ -40,6 +40,12 @@ test("the lines of consume are a contract; a record is the stored line itself", 
     `{"seq":2,"id":"${stored?.id}","deliveries":1,"redelivered":false,"record":${String(stored?.data).trimEnd()}}\n`,
   );
   expect(ran.stderr).toContain("made the group tool, from 2");
+  const none = await papyra(["consume", "dead-letters", "--group", "tool", "--from", "1", ...named]);
+  expect(none).toMatchObject({
+    exit: 0,
+    stdout: "",
+    stderr: expect.stringContaining("0 records of dead_letters") as string,
+  });
 });
 
 test("findings are written, never acknowledged, and the exit says so", async () => {

@@ -131,6 +131,21 @@ describe("what is not as it was written", () => {
     expect(await pendingOf(log.key)).toBe(0);
   });
 
+  test("where a recovery had to put several lines into one entry, each is a delivery", async () => {
+    const log = await filled(3);
+    const lines = (await rawEntries(admin, log.key)).filter(({ data }) => data.includes('"kind":"event"'));
+    const glued = lines
+      .slice(0, 2)
+      .map(({ data }) => String(data))
+      .join("");
+    await admin.xAdd(log.key, "*", { data: `${glued}nonsense\n` });
+    const consumer = log.consumer("a");
+    await consumer.ensure({ from: 3 });
+    const all = await drain(consumer);
+    expect(seqsOf(all)).toEqual([3, 1, 2, "damaged"]);
+    expect(new Set(idsOf(all)).size).toBe(2);
+  });
+
   test("the identity line of another log is damaged, and so is a line of it", async () => {
     const [log, other] = [await filled(1), await filled(1)];
     for (const { data } of await rawEntries(admin, other.key)) await admin.xAdd(log.key, "*", { data: String(data) });
@@ -151,5 +166,11 @@ describe("what is not as it was written", () => {
     expect(await pendingOf(log.key)).toBe(6);
     await b.ack(idsOf(claimed));
     expect(await pendingOf(log.key)).toBe(0);
+    await recover(redisStore({ url: server.url, systemId: log.systemId }), { mode: "repair" });
+    const told = await drain(b);
+    expect(told.map((one) => one.type === "record" && one.record)).toMatchObject([
+      { kind: "gap", from: 2, to: 2, reason: "lost" },
+      { kind: "gap", from: 5, to: 5, reason: "lost" },
+    ]);
   });
 });

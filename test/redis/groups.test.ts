@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { compact } from "../../src/ops/compact.ts";
 import { redisStore, streamFacts } from "../../src/redis/index.ts";
 import { drain, type Followed, followed, idsOf, numbers, seqsOf } from "./consumer-subject.ts";
+import { textOf } from "../source.ts";
 import { type Admin, RedisServer } from "./server.ts";
 import { rawEntries } from "./subject.ts";
 
@@ -194,6 +195,27 @@ describe("beside compaction", () => {
     await drain(consumer);
     expect(await consumer.lag()).toBe(0);
   });
+});
+
+test("the commands that docs/backends.md lists are enough for a consumer", async () => {
+  const log = await filled(5);
+  const [, listed = "", more = ""] =
+    /A consumer needs\s+`([A-Z ]+)`, and `([A-Z]+)` to make/.exec(textOf("docs/backends.md")) ?? [];
+  const user = async (name: string, commands: string): Promise<string> => {
+    const allowed = commands.split(" ").map((command) => `+${command.toLowerCase()}`);
+    await admin.sendCommand(["ACL", "SETUSER", name, "on", `>${name}`, `~papyra:${log.systemId}:*`, ...allowed]);
+    return server.url.replace("redis://", `redis://${name}:${name}@`);
+  };
+  const maker = log.consumer("a", { url: await user("maker", `${listed} ${more}`) });
+  await maker.ensure({ from: 2 });
+  const url = await user("reader", listed);
+  const consumer = log.consumer("a", { url });
+  const some = await drain(consumer, { limit: 3 });
+  expect(seqsOf(await drain(consumer))).toEqual([2, 3, 4, 5]);
+  expect(await consumer.ack(idsOf(some))).toBe(3);
+  expect(await consumer.lag()).toBe(0);
+  expect((await streamFacts({ url, systemId: log.systemId }))[0]?.groups).toMatchObject([{ pending: 1 }]);
+  expect(await maker.removeIdle({ idleMs: 0 })).toMatchObject([{ removed: false }]);
 });
 
 test("facts of streams and groups", async () => {
