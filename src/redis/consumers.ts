@@ -107,8 +107,8 @@ export class ConsumerGroup {
     const resolved = resolveConsume(options, this.#options.redis.timing);
     resolved.signal?.throwIfAborted();
     const reader = await this.#entryReader();
-    const with_ = { reader, clock: this.#env.clock, consumer: this.#options.consumer };
-    yield* new Consuming(this.#connected(), with_, resolved).batches();
+    const of = { reader, clock: this.#env.clock, consumer: this.#options.consumer };
+    yield* new Consuming(this.#connected(), of, resolved).batches();
   }
 
   /**

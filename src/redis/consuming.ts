@@ -22,13 +22,13 @@ export class Consuming {
 
   constructor(
     stream: GroupStream,
-    with_: { readonly reader: EntryReader; readonly clock: Clock; readonly consumer: string },
+    of: { readonly reader: EntryReader; readonly clock: Clock; readonly consumer: string },
     options: ResolvedConsume,
   ) {
     this.#stream = stream;
-    this.#reader = with_.reader;
-    this.#clock = with_.clock;
-    this.#consumer = with_.consumer;
+    this.#reader = of.reader;
+    this.#clock = of.clock;
+    this.#consumer = of.consumer;
     this.#options = options;
     this.#left = options.limit;
   }

@@ -25,6 +25,8 @@ export interface RunOptions {
   readonly stdoutIsTTY?: boolean;
   /** Throws when stdout is written to. */
   readonly brokenStdout?: boolean;
+  /** Whoever read stdout has gone. */
+  readonly deafStdout?: boolean;
 }
 
 /** Calls main() with everything captured. */
@@ -38,7 +40,7 @@ export async function papyra(argv: readonly string[], options: RunOptions = {}):
   const complain = (text: string): unknown => (stderr += text);
   const outputOf = (to: (text: string) => unknown, isTTY: boolean): CliIo["stdout"] => ({
     write: to,
-    written: (text) => Promise.resolve(to(text)).then(() => true),
+    written: (text) => Promise.resolve(to(text)).then(() => options.deafStdout !== true),
     isTTY,
   });
   const io: CliIo = {

@@ -71,6 +71,15 @@ test("findings are written, never acknowledged, and the exit says so", async () 
   }
 });
 
+test("lines that nobody takes are not acknowledged", async () => {
+  const { key, named } = await filled(3);
+  const argv = ["consume", "events", "--group", "tool", "--from", "start", "--batch", "1", "--json", ...named];
+  const ran = await papyra(argv, { deafStdout: true });
+  expect(ran.exit).toBe(0);
+  expect(JSON.parse(ran.stderr)).toMatchObject({ report: { written: 0, acknowledged: 0, ended: "reader gone" } });
+  expect((await admin.xPending(key, "tool")).pending).toBe(1);
+});
+
 test("with --json the report is one document beside the lines, on stderr, also on failure", async () => {
   const { named } = await filled(2);
   const argv = ["consume", "events", "--group", "tool", "--json", ...named];
