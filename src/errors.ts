@@ -32,6 +32,12 @@ export const ERRORS = {
     retryable: false,
   },
   GROUP_BEHIND: { summary: "a consumer group still needs what compaction would take out", exit: 74, retryable: true },
+  GROUP_NOT_FOUND: { summary: "there is no consumer group of that name", exit: 10, retryable: false },
+  GROUP_PENDING: {
+    summary: "a consumer group has pending entries that would be forgotten",
+    exit: 74,
+    retryable: true,
+  },
   DURABILITY_REFUSED: { summary: "the server keeps data less safely than it must", exit: 74, retryable: false },
   REPOSITORY_LOCKED: { summary: "another process works on the repository", exit: 11, retryable: true },
   BACKUP_NOT_FOUND: { summary: "there is no such backup or repository", exit: 10, retryable: false },

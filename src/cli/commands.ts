@@ -3,8 +3,9 @@ import { Command, Option } from "commander";
 import { RETAINED_LOGS } from "../log/retention.ts";
 import type { RecoverMode } from "../ops/recover.ts";
 import type { StartupMode } from "../ops/startup.ts";
-import { addBackup } from "./backup-commands.ts";
+import { addBackup } from "./commands-backup.ts";
 import { type Act, addExamples, type Leaf, wholeNumber } from "./command-parts.ts";
+import { addConsumers } from "./commands-consumers.ts";
 import type { Handler } from "./context.ts";
 
 const RECOVER_MODES: readonly RecoverMode[] = ["ignore", "repair", "quarantine"];
@@ -51,6 +52,7 @@ export function buildProgram(version: string, act: Act, configure: (program: Com
   addInspect(program, leaf);
   addReplay(program, leaf);
   addBackup(program, leaf);
+  addConsumers(program, leaf);
   return program;
 }
 

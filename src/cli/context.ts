@@ -105,6 +105,15 @@ export class Context {
     return { ...opened, log: undefined, path: opened.backend.location };
   }
 
+  /** For what there is in Redis alone. */
+  async redis(): Promise<RedisStoreOptions> {
+    const named = await this.#redis();
+    if (named !== undefined) return named;
+    throw new PapyraError("OPTION_INVALID", "consumer groups are of stores in Redis, and this one is in files", {
+      hint: "name a store in Redis: --redis redis://HOST:PORT --system ID",
+    });
+  }
+
   /** By the flags, or by the configuration when nothing else names a store. */
   async #redis(): Promise<RedisStoreOptions | undefined> {
     const { env } = this.io;

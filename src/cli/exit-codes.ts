@@ -16,7 +16,7 @@ export const EXIT_CODES: Readonly<Record<number, string>> = {
   3: "recover: anomalies remain",
   4: "startup-check: anomalies, and the mode is fail_on_anomaly",
   5: "startup-check: anomalies remain after recovery",
-  10: "there is no store, file, backup or repository at that path",
+  10: "there is no store, file, backup, repository or consumer group of that name",
   11: "the store or the repository is locked by another process",
   13: "a backup, or the source of one, is damaged; a drill failed",
   14: "no backup reaches the point that was asked for",

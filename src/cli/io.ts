@@ -3,6 +3,8 @@
 /** A stream to write text to. */
 export interface Output {
   write(text: string): unknown;
+  /** Resolves once the system has taken the text; with false when it has not, since whoever reads has gone, or it failed. */
+  written(text: string): Promise<boolean>;
   readonly isTTY: boolean;
 }
 

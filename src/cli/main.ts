@@ -29,7 +29,9 @@ export async function main(argv: readonly string[], io: CliIo): Promise<number> 
     const { Context } = await import("./context.ts"); // with all that it needs: not for --help
     const outcome = await run(load, new Context(io, raw));
     exit = outcome.exit;
-    io.stdout.write(json ? documentOf(name, version, outcome) : outcome.text(wantsColour(io) ? colourful : PLAIN));
+    outputFor(name, io).write(
+      json ? documentOf(name, version, outcome) : outcome.text(wantsColour(io) ? colourful : PLAIN),
+    );
   };
   const program = buildProgram(version, act, (root) => configure(root, io, json));
   try {
@@ -39,10 +41,15 @@ export async function main(argv: readonly string[], io: CliIo): Promise<number> 
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0; // --help and --version, printed already
     command ||= commandIn(program, argv);
     const error = thrown instanceof CommanderError ? usageError(thrown, command) : thrown;
-    if (json) io.stdout.write(failureOf(command, version, error));
+    if (json) outputFor(command, io).write(failureOf(command, version, error));
     else io.stderr.write(explain(error, command, version));
     return exitOfError(error);
   }
+}
+
+/** Where the result goes: of a command that pipes records through stdout, beside them. */
+function outputFor(command: string, io: CliIo): Output {
+  return command === "consume" ? io.stderr : io.stdout;
 }
 
 async function run(load: () => Promise<(context: Context) => Promise<Outcome>>, context: Context): Promise<Outcome> {
@@ -181,5 +188,13 @@ function outputOf(stream: NodeJS.WriteStream): Output {
     }
     gone = true;
   });
-  return { write: (text) => gone || stream.write(text), isTTY: stream.isTTY === true };
+  return {
+    write: (text) => gone || stream.write(text),
+    written: (text) =>
+      new Promise((resolve) => {
+        if (gone) resolve(false);
+        else stream.write(text, (error) => resolve(error === null || error === undefined));
+      }),
+    isTTY: stream.isTTY === true,
+  };
 }

@@ -54,8 +54,11 @@ export class Connection {
   readonly #timing: RedisTiming;
   /** For messages. */
   readonly #location: string;
+  /** How often a command had to be asked again: an answer to the one before may have been lost. */
+  repeats = 0;
   #client: Promise<RawClient> | undefined;
   #reached = false;
+  #closed = false;
   #pending = 0;
   #cancelIdle: (() => void) | undefined;
 
@@ -85,6 +88,12 @@ export class Connection {
     return this.#persist(() => this.#once(args));
   }
 
+  /** For good: whoever waits for an answer is told STORE_CLOSED. */
+  close(): void {
+    this.#closed = true;
+    this.#drop();
+  }
+
   /** Asks until there is an answer, or the time is over. */
   async #persist(ask: () => Promise<Reply>): Promise<Reply> {
     return this.#counted(async () => {
@@ -95,10 +104,12 @@ export class Connection {
         } catch (thrown) {
           const error = ensureError(thrown);
           if (error instanceof PapyraError) throw error;
+          if (this.#closed) throw this.#isClosed();
           if (error instanceof ServerError && !PASSING.has(error.code)) throw this.#refusal(error);
           // An address where nobody is will not get better by waiting; one that is slow may.
           const nobody = !this.#reached && !(error instanceof NoAnswer);
           if (nobody || this.#clock.monotonicMs() + pause > end) throw this.#givenUp(error);
+          this.repeats += 1;
         }
         await new Promise<void>((resolve) => void this.#clock.after(pause, resolve, "foreground"));
       }
@@ -124,6 +135,7 @@ export class Connection {
   }
 
   async #once(args: readonly Argument[]): Promise<Reply> {
+    if (this.#closed) throw this.#isClosed();
     this.#client ??= this.#make();
     const current = this.#client;
     try {
@@ -145,6 +157,10 @@ export class Connection {
       (made) => made.destroy(),
       () => undefined,
     );
+  }
+
+  #isClosed(): PapyraError {
+    return new PapyraError("STORE_CLOSED", `the connection to ${this.#location} was closed`);
   }
 
   #refusal(error: ServerError): PapyraError {

@@ -54,7 +54,7 @@ export async function* readPages(
 }
 
 /** Ours have one field. What somebody else put there is shown as it is, in one line, for a scan to judge. */
-function entryOf([id, fields]: Reply[]): Entry {
+export function entryOf([id, fields]: readonly Reply[]): Entry {
   const values = fields as Buffer[];
   const ours = values.length === 2 && FIELD.equals(values[0] as Buffer);
   const foreign = (): Buffer =>

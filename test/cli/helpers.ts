@@ -25,6 +25,8 @@ export interface RunOptions {
   readonly stdoutIsTTY?: boolean;
   /** Throws when stdout is written to. */
   readonly brokenStdout?: boolean;
+  /** Whoever read stdout has gone. */
+  readonly deafStdout?: boolean;
 }
 
 /** Calls main() with everything captured. */
@@ -35,9 +37,15 @@ export async function papyra(argv: readonly string[], options: RunOptions = {}):
     if (options.brokenStdout === true) throw new TypeError("a bug, for the test");
     stdout += text;
   };
+  const complain = (text: string): unknown => (stderr += text);
+  const outputOf = (to: (text: string) => unknown, isTTY: boolean): CliIo["stdout"] => ({
+    write: to,
+    written: (text) => Promise.resolve(to(text)).then(() => options.deafStdout !== true),
+    isTTY,
+  });
   const io: CliIo = {
-    stdout: { write, isTTY: options.stdoutIsTTY ?? false },
-    stderr: { write: (text) => (stderr += text), isTTY: options.stderrIsTTY ?? false },
+    stdout: outputOf(write, options.stdoutIsTTY ?? false),
+    stderr: outputOf(complain, options.stderrIsTTY ?? false),
     cwd: options.cwd ?? tmpdir(),
     env: options.env ?? {},
     signal: options.signal ?? new AbortController().signal,

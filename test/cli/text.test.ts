@@ -38,7 +38,8 @@ describe("progress", () => {
   test("one line on stderr, ten times a second at most, erased at the end; a quick command shows nothing", () => {
     const clock = new ManualClock();
     let text = "";
-    const progress = showProgress({ write: (more) => (text += more), isTTY: true }, clock, "scanning");
+    const written = (): Promise<boolean> => Promise.resolve(true);
+    const progress = showProgress({ write: (more) => (text += more), written, isTTY: true }, clock, "scanning");
     progress.onProgress(1, 100);
     progress.end();
     expect(text).toBe("");
