@@ -9,9 +9,9 @@ import { firstLine, lastLine } from "../log/run-ends.ts";
 import { asSeal } from "../log/seal.ts";
 import { SegmentHash } from "../log/segment-hash.ts";
 import { linesBackwards, readBytes } from "../ops/backwards.ts";
-import type { BackedUpLog, BackedUpSegment } from "./manifest.ts";
+import type { BackedUpLog, BackedUpSegment, Part } from "./manifest.ts";
 import type { ObjectStore } from "./objects.ts";
-import { isScattered, type PartCounts, PartWriter } from "./parts.ts";
+import { keptParts, type PartCounts, PartWriter } from "./parts.ts";
 
 interface GrowthSource {
   readonly backend: Backend;
@@ -35,15 +35,15 @@ export async function readGrowth(
   const same = before.segments.slice(0, last).every((one, i) => isSame(one, segments[i] as Segment));
   if (!same || grown.id !== was.id || grown.bytes < was.bytes) return undefined;
   // A segment that was closed since is read as a whole once: only so can its seal be compared.
-  const again = !grown.active || isScattered(was.parts);
-  if (!(await endsAsBefore(source, log, grown, was, before.last_seq))) return undefined;
-  const growth = new Growth(source, log, again ? lastSeqBefore(before, segments, last) : before.last_seq);
+  const stored = grown.active ? keptParts(was.parts, grown.bytes - was.bytes) : [];
+  const from = await seqBefore(source, log, grown, sizeOf(stored));
+  if (from === undefined || !(await endsAsBefore(source, log, grown, was, before.last_seq))) return undefined;
+  const growth = new Growth(source, log, from);
   const done: BackedUpSegment[] = before.segments
     .slice(0, last)
     .map((one, i) => ({ ...one, name: (segments[i] as Segment).name }));
   for (const [i, segment] of segments.slice(last).entries()) {
-    const start =
-      i > 0 ? { stored: [], known: [] } : again ? { stored: [], known: was.parts } : { stored: was.parts, known: [] };
+    const start = i > 0 ? { stored: [], known: [] } : { stored, known: grown.active ? [] : was.parts };
     const parts = await growth.segment(segment, new PartWriter(source.objects, log, source.counts, start));
     if (parts === undefined) return undefined;
     const { name, id, active, bytes } = segment;
@@ -66,11 +66,39 @@ function isSame(before: BackedUpSegment, now: Segment): boolean {
   return before.id === now.id && before.bytes === now.bytes && !before.active && !now.active;
 }
 
-/** The seq in front of the segment that is read again: what its name says, or nothing when it may have holes. */
-function lastSeqBefore(before: BackedUpLog, segments: readonly Segment[], at: number): number {
-  const { firstSeq } = segments[at] as Segment;
-  if (firstSeq !== undefined) return firstSeq - 1;
-  return at === 0 ? (before.first_seq ?? 1) - 1 : Number.NaN;
+/** The seq of the last line in front of `offset`; undefined where only a reading of the whole log tells. */
+async function seqBefore(
+  { backend, view }: GrowthSource,
+  log: LogName,
+  segment: Segment,
+  offset: number,
+): Promise<number | undefined> {
+  const identity = identityOf(view, log, segment);
+  if (identity === undefined) return undefined;
+  const line = encodeIdentity(identity);
+  const head = Buffer.byteLength(line);
+  if (offset > head) {
+    for await (const found of linesBackwards(backend, { ...segment, bytes: offset }, head, seedOf(line), false))
+      return typeof found.fields?.seq === "number" ? found.fields.seq : undefined;
+  }
+  return firstSeqIn(backend, segment, head, seedOf(line));
+}
+
+/** One less than the first seq that stands in a segment. */
+async function firstSeqIn(backend: Backend, segment: Segment, head: number, seed: number): Promise<number | undefined> {
+  if (segment.firstSeq !== undefined) return segment.firstSeq - 1;
+  const scanner = new LineScanner(seed, head);
+  for await (const chunk of backend.read(segment.name, head, segment.bytes, segment.id)) {
+    for (const entry of scanner.push(chunk)) {
+      if (entry.type === "run") return entry.firstSeq - 1;
+      return entry.type === "gap" ? entry.record.seq - 1 : undefined;
+    }
+  }
+  return undefined;
+}
+
+function sizeOf(parts: readonly Part[]): number {
+  return parts.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 /** Whether the line at which the last backup ended still stands there, and verifies. */
@@ -112,7 +140,7 @@ class Growth {
   async segment(segment: Segment, writer: PartWriter): Promise<BackedUpSegment["parts"] | undefined> {
     const { backend, view, signal } = this.#source;
     const identity = identityOf(view, this.#log, segment);
-    if (identity === undefined || Number.isNaN(this.lastSeq)) return undefined;
+    if (identity === undefined) return undefined;
     const line = Buffer.from(encodeIdentity(identity));
     const from = writer.offset;
     if (from === 0) {

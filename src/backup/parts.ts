@@ -110,8 +110,26 @@ export class PartWriter {
   }
 }
 
-/** Many small backups of a growing segment leave many small parts: they are put together when it is read as a whole again. */
-export function isScattered(parts: readonly Part[]): boolean {
+/** So many parts that are far from full may follow each other at the end of a segment. */
+const SMALL_PARTS_MAX = 16;
+
+/**
+ * Of the parts of a segment that has grown by so many bytes, those that stay. Many small backups leave many small parts: the
+ * last ones are put together with what is new as soon as that is as much as they are, so that each byte is stored anew a few
+ * times only, however often the segment grows.
+ */
+export function keptParts(parts: readonly Part[], newBytes: number): readonly Part[] {
+  let small = 0;
+  while (small < parts.length && (parts[parts.length - 1 - small] as Part).bytes < PART_BYTES / 2) small += 1;
+  if (small <= SMALL_PARTS_MAX) return parts;
+  let kept = parts.length;
+  for (let sum = newBytes; kept > parts.length - small && (parts[kept - 1] as Part).bytes <= sum; kept--)
+    sum += (parts[kept - 1] as Part).bytes;
+  return parts.slice(0, kept);
+}
+
+/** A segment that is read as a whole again is cut anew when its parts are many and small. */
+function isScattered(parts: readonly Part[]): boolean {
   const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
   return parts.length > 8 + (4 * bytes) / PART_BYTES;
 }
