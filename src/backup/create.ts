@@ -20,7 +20,7 @@ import {
   newBackupId,
 } from "./manifest.ts";
 import type { ObjectStore } from "./objects.ts";
-import { viewRepository } from "./repository.ts";
+import { newestGood, viewRepository } from "./repository.ts";
 import { sha256Of } from "./sealed-json.ts";
 import { type DefinedActors, statesOf } from "./states.ts";
 
@@ -68,18 +68,31 @@ export async function createBackup(
 ): Promise<CreateReport> {
   const { clock } = backend.env;
   const started = clock.monotonicMs();
-  const hold = await objects.hold("shared", "backup");
+  return withParts(backend, objects, { ...options, purpose: "backup" }, source, async (made, unpinned) => {
+    const { id: backup, verdict, how } = made.manifest;
+    const bytes = encodeManifest(made.manifest);
+    await objects.put(manifestName(backup), bytes, { ifAbsent: true });
+    const type = how === "adopted" ? "adopted" : "created";
+    const anchor = await appendToCatalog(objects, { type, backup, manifest: sha256Of(bytes), verdict });
+    return reportOf(objects, made, { unpinned, anchor, seconds: (clock.monotonicMs() - started) / 1000 });
+  });
+}
+
+/** Steps 1 and 2: `publish` is called when everything that the manifest names is stored. */
+export async function withParts<T>(
+  backend: Backend,
+  objects: ObjectStore,
+  options: CreateOptions & { readonly purpose: string },
+  source: CreateSource,
+  publish: (made: Made, unpinned: string | null) => Promise<T>,
+): Promise<T> {
+  const hold = await objects.hold("shared", options.purpose);
   try {
-    const { pin, unpinned } = await tryPin(backend);
+    const { pin, unpinned } = await tryPin(backend, options.purpose);
     try {
       const made = await readSteadily(backend, (view) => make(backend, view, objects, options, source));
       await hold.assertHeld();
-      const bytes = encodeManifest(made.manifest);
-      await objects.put(manifestName(made.manifest.id), bytes, { ifAbsent: true });
-      const { id: backup, verdict, how } = made.manifest;
-      const type = how === "adopted" ? "adopted" : "created";
-      const anchor = await appendToCatalog(objects, { type, backup, manifest: sha256Of(bytes), verdict });
-      return reportOf(objects, made, { unpinned, anchor, seconds: (clock.monotonicMs() - started) / 1000 });
+      return await publish(made, unpinned);
     } finally {
       await pin?.release();
     }
@@ -88,12 +101,14 @@ export async function createBackup(
   }
 }
 
-interface Made {
+/** A manifest whose parts are stored, and which is not stored itself. */
+export interface Made {
   readonly manifest: Manifest;
   readonly readBytes: number;
   readonly storedBytes: number;
 }
 
+/** Fixes the instant, and stores what the repository lacks of it. */
 async function make(
   backend: Backend,
   seen: StoreView,
@@ -150,8 +165,7 @@ function newestIn(logs: Manifest["logs"]): number {
 /** The newest good backup of the same store: what it has is not stored again, and where it ends the reading begins. */
 async function previousOf(objects: ObjectStore, store: string): Promise<Manifest | undefined> {
   try {
-    const { backups } = await viewRepository(objects);
-    return backups.findLast(({ good, manifest }) => good && manifest?.store === store)?.manifest;
+    return newestGood(await viewRepository(objects), store)?.manifest;
   } catch (error) {
     if (isPapyraError(error, "BACKUP_NOT_FOUND")) return undefined; // the first backup makes the repository
     throw error;
@@ -159,10 +173,10 @@ async function previousOf(objects: ObjectStore, store: string): Promise<Manifest
 }
 
 /** On storage that this process may only read, nothing can be pinned; a segment that is replaced meanwhile is noticed. */
-async function tryPin(backend: Backend): Promise<{ pin: Pin | undefined; unpinned: string | null }> {
+async function tryPin(backend: Backend, purpose: string): Promise<{ pin: Pin | undefined; unpinned: string | null }> {
   if (backend.pin === undefined) return { pin: undefined, unpinned: null };
   try {
-    return { pin: await backend.pin("backup"), unpinned: null };
+    return { pin: await backend.pin(purpose), unpinned: null };
   } catch (error) {
     const errno = isPapyraError(error, "STORAGE_FAILED") ? error.details.errno : undefined;
     if (errno !== "EACCES" && errno !== "EROFS" && errno !== "EPERM") throw error;

@@ -15,6 +15,7 @@ import { planPrune, prune, type PruneOptions, type PruneReport } from "./prune.t
 import { type RepositoryView, viewRepository } from "./repository.ts";
 import { planRestore, restoreBackup, type RestoreOptions, type RestoreReport } from "./restore.ts";
 import { backupStatus, type StatusOptions, type StatusReport } from "./status.ts";
+import { watchBackups, type WatchOptions, type WatchReport } from "./watch.ts";
 import { verifyBackups, type VerifyOptions, type VerifyReport } from "./verify.ts";
 
 export { backupReader } from "./backup-reader.ts";
@@ -35,6 +36,7 @@ export type { PruneOptions, PruneReport, PrunedBackup } from "./prune.ts";
 export type { BackupInfo, RepositoryView } from "./repository.ts";
 export type { RestoredLog, RestoreOptions, RestoreReport } from "./restore.ts";
 export { statusMetrics, type StatusOptions, type StatusReport } from "./status.ts";
+export type { Shipment, WatchOptions, WatchReport } from "./watch.ts";
 export type { Sample, VerifiedBackup, VerifyLevel, VerifyOptions, VerifyReport } from "./verify.ts";
 
 /** A repository of backups. What each function rejects with is said where it is defined. */
@@ -53,6 +55,8 @@ export interface Backups extends BackupTaker<CreateOptions, CreateReport> {
   restore(target: string, options?: RestoreOptions): Promise<RestoreReport>;
   drill(options: DrillOptions): Promise<DrillReport>;
   status(options?: StatusOptions): Promise<StatusReport>;
+  /** Ships what becomes durable as it comes, until the signal. */
+  watch(store: Backend, options: WatchOptions): Promise<WatchReport>;
   planPrune(options: PruneOptions, atMs?: number): Promise<PruneReport>;
   prune(options: PruneOptions): Promise<PruneReport>;
   pin(backup: string, note?: string): Promise<void>;
@@ -95,6 +99,7 @@ export function backups(place: string | ObjectStore, env?: Env): Backups {
     restore: (target, options) => restoreBackup(objects, world, target, options),
     drill: (options) => drillBackup(objects, world, options),
     status: (options) => backupStatus(objects, options),
+    watch: (store, options) => watchBackups(store, objects, options),
     planPrune: (options, atMs) => planPrune(objects, options, atMs),
     prune: (options) => prune(objects, options),
     pin: async (backup, note) => void (await pinBackup(objects, backup, { note })),

@@ -54,7 +54,7 @@ export interface Manifest {
   /** Everything that was acknowledged before this time is in it, and nothing that was written after it. */
   readonly instant: number;
   /** "live": beside its writer, from outside. */
-  readonly how: "in-process" | "live" | "stopped" | "adopted";
+  readonly how: "in-process" | "live" | "stopped" | "adopted" | "watched";
   readonly source: string;
   readonly verdict: "good" | "damaged";
   /** What a scan of these very bytes found, in words; none in a good one. */
@@ -93,6 +93,7 @@ export function partName(log: LogName, { sha256 }: Pick<Part, "sha256">): string
   return `${PARTS}${log}/${sha256}.part`;
 }
 
+export const WATCH_PREFIX = "watch/";
 export const MANIFEST_PREFIX = BACKUPS;
 export const PART_PREFIX = PARTS;
 
@@ -112,6 +113,11 @@ export function decodeManifest(bytes: Buffer, name: string): Manifest | undefine
     );
   }
   return fields as unknown as Manifest; // its checksum says that this is what was written
+}
+
+/** The manifest that a watch renews for a store: its own object, since no entry of the catalog names it. */
+export function watchName(store: string): string {
+  return `${WATCH_PREFIX}${Buffer.from(store).toString("hex")}.json`;
 }
 
 /** Every part of a backup, with its log. */

@@ -34,7 +34,8 @@ export async function choosePoint(objects: ObjectStore, repository: RepositoryVi
     const info = findBackup(repository, point.backup ?? "latest");
     return { manifest: info.manifest, instant: {}, info };
   }
-  const good = repository.backups.filter(
+  const all = [...repository.backups, ...repository.watched];
+  const good = all.filter(
     (info): info is BackupInfo & { manifest: Manifest } => info.good && info.manifest !== undefined,
   );
   const info = good.find(({ manifest }) => reaches(manifest, point));

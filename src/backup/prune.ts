@@ -46,10 +46,10 @@ const GRACE_MS = 3_600_000;
 
 /** What would go, changing nothing; at another time than now, which backups would be left then. Rejects as {@link prune} does. */
 export async function planPrune(objects: ObjectStore, options: PruneOptions, atMs?: number): Promise<PruneReport> {
-  const { backups, catalog } = await viewRepository(objects);
+  const { backups, watched, catalog } = await viewRepository(objects);
   const decided = decide(backups, options.keep, atMs ?? objects.env.clock.nowMs());
   const stay = backups.filter((_, i) => (decided[i] as PrunedBackup).reasons.length > 0);
-  const { parts, bytes, partsKept } = await unnamed(objects, stay, { ...options, graceMs: 0 });
+  const { parts, bytes, partsKept } = await unnamed(objects, [...stay, ...watched], { ...options, graceMs: 0 });
   return reportOf(objects, decided, { done: false, parts: parts.length, bytes, partsKept, anchor: catalog.anchor });
 }
 
@@ -72,7 +72,7 @@ export async function prune(objects: ObjectStore, options: PruneOptions): Promis
     }
     const after = await viewRepository(objects);
     await removeExpired(objects, new Set(entriesOf(after.catalog.entries, "expired").map(({ backup }) => backup)));
-    const { parts, bytes, partsKept } = await unnamed(objects, after.backups, options);
+    const { parts, bytes, partsKept } = await unnamed(objects, [...after.backups, ...after.watched], options);
     for (const { name } of parts) {
       options.signal?.throwIfAborted();
       await hold.assertHeld();

@@ -1,7 +1,15 @@
 // A repository of backups: what is in it, and what is known about each. Only objects and the catalog tell; nothing else is kept.
 import { PapyraError } from "../errors.ts";
 import { type Catalog, type CatalogEntry, entriesOf, readCatalog } from "./catalog.ts";
-import { secondOf, decodeManifest, idOfManifest, type Manifest, MANIFEST_PREFIX, manifestName } from "./manifest.ts";
+import {
+  secondOf,
+  decodeManifest,
+  idOfManifest,
+  type Manifest,
+  MANIFEST_PREFIX,
+  manifestName,
+  WATCH_PREFIX,
+} from "./manifest.ts";
 import type { ObjectStore } from "./objects.ts";
 import { sha256Of } from "./sealed-json.ts";
 
@@ -22,6 +30,8 @@ export interface RepositoryView {
   readonly location: string;
   /** In the order in which they were made. */
   readonly backups: readonly BackupInfo[];
+  /** Up to where each watched store has been shipped: one for each store that is, or was, watched. */
+  readonly watched: readonly BackupInfo[];
   readonly catalog: Catalog;
   /** What is wrong with the repository as a whole. */
   readonly problems: readonly string[];
@@ -45,10 +55,17 @@ export async function viewRepository(
   const number = ({ id }: BackupInfo): number => numbers.get(id) ?? Number.MAX_SAFE_INTEGER;
   const made = ({ id, manifest }: BackupInfo): number => manifest?.created ?? secondOf(id);
   backups.sort((a, b) => made(a) - made(b) || number(a) - number(b)); // several may be of one moment
-  if (backups.length === 0 && catalog.anchor === undefined) throw noRepository(objects.location);
+  const watched: BackupInfo[] = [];
+  for await (const { name } of objects.list(WATCH_PREFIX)) {
+    const bytes = await objects.get(name);
+    if (bytes !== undefined) watched.push(watchedInfo(name, bytes));
+  }
+  if (backups.length === 0 && watched.length === 0 && catalog.anchor === undefined)
+    throw noRepository(objects.location);
   return {
     location: objects.location,
     backups,
+    watched,
     catalog,
     problems: [...catalog.problems, ...vanished(backups, catalog)],
   };
@@ -84,6 +101,27 @@ function infoOf(id: string, bytes: Buffer, entries: readonly CatalogEntry[]): Ba
   };
 }
 
+/** It is renewed all the time, so that no entry of the catalog names it: its own checksum is what proves it. */
+function watchedInfo(name: string, bytes: Buffer): BackupInfo {
+  const manifest = decodeManifest(bytes, name);
+  const problems = manifest === undefined ? ["its manifest is damaged"] : [];
+  if (manifest?.verdict === "damaged") problems.push("its source was damaged when it was made");
+  const id = manifest?.id ?? name;
+  const good = problems.length === 0;
+  return { id, manifest, good, problems, pinned: false, lastVerified: undefined, lastDrilled: undefined };
+}
+
+/** What reaches furthest of a store, or of any: a backup, or what a watch has shipped since. */
+export function newestGood({ backups, watched }: RepositoryView, store?: string): BackupInfo | undefined {
+  const good = [...backups, ...watched].filter(
+    ({ good: isGood, manifest }) => isGood && (store === undefined || manifest?.store === store),
+  );
+  return good.reduce<BackupInfo | undefined>(
+    (newest, one) => ((one.manifest?.created ?? 0) >= (newest?.manifest?.created ?? 0) ? one : newest),
+    undefined,
+  );
+}
+
 /** Backups that the catalog names and that are gone without having expired. */
 function vanished(backups: readonly BackupInfo[], { entries }: Catalog): string[] {
   const there = new Set(backups.map(({ id }) => id));
@@ -95,10 +133,11 @@ function vanished(backups: readonly BackupInfo[], { entries }: Catalog): string[
 
 /** One backup by its id, the beginning of it, or "latest": the newest good one. Rejects with BACKUP_NOT_FOUND, BACKUP_DAMAGED. */
 export function findBackup(view: RepositoryView, wanted: string): BackupInfo & { readonly manifest: Manifest } {
+  const all = [...view.backups, ...view.watched];
   const found =
     wanted === "latest"
-      ? view.backups.filter(({ good }) => good).slice(-1)
-      : view.backups.filter(({ id }) => id.startsWith(wanted));
+      ? [newestGood(view)].filter((one) => one !== undefined)
+      : all.filter(({ id }) => id.startsWith(wanted));
   const [one, other] = found;
   if (one === undefined || other !== undefined) {
     const what = one === undefined ? `there is no backup ${wanted} in` : `several backups begin with ${wanted} in`;

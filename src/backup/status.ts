@@ -3,7 +3,7 @@
 import { isPapyraError } from "../errors.ts";
 import { entriesOf } from "./catalog.ts";
 import type { ObjectStore } from "./objects.ts";
-import { type RepositoryView, viewRepository } from "./repository.ts";
+import { newestGood, type RepositoryView, viewRepository } from "./repository.ts";
 
 export interface StatusOptions {
   /** The newest good backup must not be older, in milliseconds. */
@@ -20,6 +20,8 @@ export interface StatusReport {
   readonly good: number;
   /** Epoch seconds; null: never. */
   readonly lastGood: number | null;
+  /** Up to when watched stores were shipped: the oldest of these; null: none is watched. */
+  readonly lastWatched: number | null;
   readonly lastVerified: number | null;
   readonly lastDrillPassed: number | null;
   readonly lastDrill: string | null;
@@ -34,7 +36,7 @@ export async function backupStatus(objects: ObjectStore, options: StatusOptions 
   const view = await tryView(objects);
   const good = view?.backups.filter((info) => info.good) ?? [];
   const entries = view?.catalog.entries ?? [];
-  const lastGood = good.at(-1)?.manifest?.instant ?? null;
+  const lastGood = (view === undefined ? undefined : newestGood(view))?.manifest?.instant ?? null;
   const drills = entriesOf(entries, "drilled");
   const passed = drills.findLast(({ outcome }) => outcome === "pass")?.at ?? null;
   const last = drills.at(-1);
@@ -55,12 +57,18 @@ export async function backupStatus(objects: ObjectStore, options: StatusOptions 
     backups: view?.backups.length ?? 0,
     good: good.length,
     lastGood,
+    lastWatched: oldestWatched(view),
     lastVerified: entriesOf(entries, "verified").findLast((entry) => entry.ok)?.at ?? null,
     lastDrillPassed: passed,
     lastDrill: last?.outcome ?? null,
     broken,
     anchor: view?.catalog.anchor,
   };
+}
+
+function oldestWatched(view: RepositoryView | undefined): number | null {
+  const instants = view?.watched.map(({ manifest }) => manifest?.instant ?? 0) ?? [];
+  return instants.length === 0 ? null : Math.min(...instants);
 }
 
 async function tryView(objects: ObjectStore): Promise<RepositoryView | undefined> {
@@ -88,6 +96,11 @@ export function statusMetrics(report: StatusReport): string {
     ["papyra_backup_total", "Backups in the repository", report.backups],
     ["papyra_backup_good_total", "Those of them that are good", report.good],
     ["papyra_backup_last_good_timestamp_seconds", "Instant of the newest good backup, 0: never", report.lastGood ?? 0],
+    [
+      "papyra_backup_last_watch_timestamp_seconds",
+      "Up to when watched stores were shipped, 0: none",
+      report.lastWatched ?? 0,
+    ],
     [
       "papyra_backup_last_verify_timestamp_seconds",
       "When backups were verified last and found intact, 0: never",

@@ -89,7 +89,8 @@ export async function verifyBackups(objects: ObjectStore, options: VerifyOptions
 async function verify(objects: ObjectStore, options: VerifyOptions): Promise<VerifyReport> {
   const { level = "checksums" } = options;
   const repository = await viewRepository(objects, { anchor: options.anchor });
-  const chosen = options.backup === undefined ? repository.backups : [findBackup(repository, options.backup)];
+  const all = [...repository.backups, ...repository.watched];
+  const chosen = options.backup === undefined ? all : [findBackup(repository, options.backup)];
   const problems = new Map<string, string[]>(chosen.map((info) => [info.id, problemsOf(info)]));
   const say = (backups: readonly string[], what: string): void => {
     for (const id of backups) (problems.get(id) as string[]).push(what);

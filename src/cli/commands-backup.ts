@@ -17,6 +17,7 @@ export function addBackup(program: Command, leaf: Leaf): void {
       "where the backups are (default: PAPYRA_REPOSITORY, the configuration's `backups`, else ./backups)",
     );
   addCreate(command);
+  addWatch(command);
   addLooking(command);
   addRestore(command);
   addPrune(command);
@@ -48,6 +49,24 @@ function addCreate(command: Add): void {
       [
         "papyra backup adopt backups-by-hand/papyra-2026-01-01 --repository backups",
         "from now on it is verified with the others",
+      ],
+    ],
+  );
+}
+
+function addWatch(command: Add): void {
+  addExamples(
+    command(
+      "watch",
+      "Ship what becomes durable as it comes, until a signal; now and then make a backup of its own.",
+      (all) => all.runWatch,
+    )
+      .option("--every <span>", "how often: so much may be missing (default: 1s)")
+      .option("--backup-every <span>", "how often a backup is made of its own (default: 1h)"),
+    [
+      [
+        "papyra backup watch --path persistence --repository backups --every 5s",
+        "as a service of its own; restore to any time",
       ],
     ],
   );

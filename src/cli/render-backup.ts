@@ -8,6 +8,7 @@ import type { RestoreReport } from "../backup/restore.ts";
 import type { ActorRestoreReport } from "../backup/restore-actor.ts";
 import type { StatusReport } from "../backup/status.ts";
 import type { VerifyReport } from "../backup/verify.ts";
+import type { WatchReport } from "../backup/watch.ts";
 import { LOG_NAMES } from "../log/record.ts";
 import { quoted } from "../quoted.ts";
 import type { Paint } from "./io.ts";
@@ -151,6 +152,10 @@ export function restoredActor(report: ActorRestoreReport, paint: Paint): string 
     head(true, report.verdict, paint),
     `events: ${report.events} written, up to revision ${report.revision}`,
   );
+}
+
+export function watched(report: WatchReport, paint: Paint): string {
+  return lines(head(report.ok, report.verdict, paint), `rounds: ${report.rounds}, shipments: ${report.shipments}`);
 }
 
 export function drilled(report: DrillReport, paint: Paint): string {

@@ -11,7 +11,8 @@ import { restoreActor } from "../backup/restore-actor.ts";
 import type { DefinedActors } from "../backup/states.ts";
 import { backupStatus, statusMetrics } from "../backup/status.ts";
 import { type Sample, verifyBackups, type VerifyLevel } from "../backup/verify.ts";
-import { PapyraError } from "../errors.ts";
+import { watchBackups } from "../backup/watch.ts";
+import { ensureError, PapyraError } from "../errors.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import type { Context, Outcome } from "./context.ts";
 import { exitOfBackup } from "./exit-codes.ts";
@@ -49,6 +50,22 @@ export async function runAdopt(context: Context): Promise<Outcome> {
     report,
     text: (paint) => render.created(report, paint),
   };
+}
+
+/** Ended by a signal, as it is meant to be: that is no failure. */
+export async function runWatch(context: Context): Promise<Outcome> {
+  const objects = await context.repository();
+  const { backend } = await context.open("store");
+  const [every, backupEvery] = [context.given("every"), context.given("backupEvery")];
+  const { stderr } = context.io;
+  const say = (line: string): void => void (context.options.json !== true && stderr.write(`${line}\n`));
+  const report = await watchBackups(backend, objects, {
+    everyMs: every === undefined ? undefined : parseSpan("--every", every),
+    backupEveryMs: backupEvery === undefined ? undefined : parseSpan("--backup-every", backupEvery),
+    signal: context.signal,
+    onProblem: (error) => say(`papyra: a round failed and is tried again: ${ensureError(error).message}`),
+  });
+  return { exit: 0, verdict: report.verdict, report, text: (paint) => render.watched(report, paint) };
 }
 
 export async function runList(context: Context): Promise<Outcome> {
