@@ -18,12 +18,7 @@ export async function takeLock(env: Env, directory: string, purpose: string): Pr
   const path = join(directory, LOCK_FILE);
   for (let tries = 0; tries < TRIES; tries++) {
     const lock = await env.fs.lock(path, "exclusive");
-    if (lock !== undefined && !(await isHeldAt(env, directory, lock))) {
-      await lock.release(); // its last holder took the file away; whoever comes next locks another one
-    } else if (lock !== undefined) {
-      await writeOwner(env, path, { pid: env.host.pid, host: env.host.name, sinceMs: env.clock.nowMs(), purpose });
-      return lock;
-    }
+    if (lock !== undefined && (await becomesOwner(env, directory, lock, purpose))) return lock;
     await new Promise<void>((resolve) => void env.clock.after(TRY_AGAIN_MS, resolve, "foreground"));
   }
   const owner = await readOwner(env, path);
@@ -35,6 +30,22 @@ export async function takeLock(env: Env, directory: string, purpose: string): Pr
     hint: "stop that process first; the lock is free as soon as it is gone",
     details: { path: directory, ...owner },
   });
+}
+
+/** Says whose the lock is. It is let go when its last holder took the file away, and when that cannot be told or said. */
+async function becomesOwner(env: Env, directory: string, lock: FileLock, purpose: string): Promise<boolean> {
+  try {
+    if (await isHeldAt(env, directory, lock)) {
+      const { host, clock } = env;
+      await writeOwner(env, directory, { pid: host.pid, host: host.name, sinceMs: clock.nowMs(), purpose });
+      return true;
+    }
+  } catch (error) {
+    await lock.release().catch(() => undefined); // what failed first is what counts
+    throw error;
+  }
+  await lock.release(); // whoever comes next locks another file
+  return false;
 }
 
 /** Whether the lock is still on the file of that name: a lock on a file that was taken away keeps nobody out. */
@@ -54,8 +65,8 @@ export async function lockOwner(env: Env, directory: string): Promise<ClaimOwner
   return (await readOwner(env, path)) ?? { pid: 0, host: "unknown", sinceMs: 0, purpose: "unknown" };
 }
 
-async function writeOwner(env: Env, path: string, owner: ClaimOwner): Promise<void> {
-  const file = await env.fs.open(path, "update");
+async function writeOwner(env: Env, directory: string, owner: ClaimOwner): Promise<void> {
+  const file = await env.fs.open(join(directory, LOCK_FILE), "update");
   try {
     await writeAll(file, Buffer.from(`${JSON.stringify(owner)}\n`.padEnd(OWNER_BYTES)), 0);
   } finally {
