@@ -994,6 +994,14 @@ export const MUTANTS = [
     filter: "twice their caches",
   },
   {
+    name: "caches of removed segments are left behind",
+    file: "src/backends/cache-files.ts",
+    find: "if (there !== undefined) await fs.remove(cache).catch(() => undefined);",
+    replace: "void there;",
+    tests: ["test/actors/index-cache.test.ts"],
+    filter: "take their caches",
+  },
+  {
     name: "the segments of a store are listed once",
     file: "src/backends/segment-files.ts",
     find: "const again = await env.fs.list(path);",
