@@ -1101,4 +1101,42 @@ export const MUTANTS = [
     tests: ["test/crash/same-calls.test.ts"],
     filter: "lock is let go",
   },
+  {
+    name: "what an interrupted compaction left behind goes before the plan is compared",
+    file: "src/ops/compact.ts",
+    find: "    const { view, plans, leftovers, fingerprint } = await lookAt(backend, options);\n",
+    replace:
+      '    const { proved } = await leftoversIn(backend, await backend.view(), ["events"]);\n    await maintenance.remove(proved);\n    const { view, plans, leftovers, fingerprint } = await lookAt(backend, options);\n',
+    tests: ["test/contract.test.ts"],
+    filter: "a plan that is refused",
+  },
+  {
+    name: "the plan of a compaction is compared only when the store is open",
+    file: "src/ops/compact.ts",
+    find: "  await lookAt(backend, options); //",
+    replace: "  await lookAt(backend, { ...options, fingerprint: undefined }); //",
+    tests: ["test/leftovers.test.ts"],
+  },
+  {
+    name: "what an interrupted compaction left behind does not belong to the plan",
+    file: "src/ops/compact.ts",
+    find: "lineage: view.identity?.lineage, logs, leftovers });",
+    replace: "lineage: view.identity?.lineage, logs });",
+    tests: ["test/contract.test.ts"],
+    filter: "a plan that is refused",
+  },
+  {
+    name: "an interrupted run is not said to have left a file",
+    file: "src/ops/scan.ts",
+    find: "    leftover: finding.leftover,\n",
+    replace: "",
+    tests: ["test/leftovers.test.ts"],
+  },
+  {
+    name: "a rehearsed recovery tidies what is none of ours",
+    file: "src/backends/rehearsal.ts",
+    find: 'leftover === "temporary"',
+    replace: 'leftover !== "superseded"',
+    tests: ["test/leftovers.test.ts"],
+  },
 ];
