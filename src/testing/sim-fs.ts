@@ -178,7 +178,11 @@ function lock(machine: SimMachine, path: string, mode: "exclusive" | "shared", c
     if (mode === "exclusive") node.exclusive = false;
     else node.shared--;
   };
-  return { id: machine.idOf(node), release: () => machine.call("release", path, release) };
+  const letGo = (): Promise<void> => {
+    release(); // also when the call fails, as with any descriptor
+    return machine.call("release", path, () => undefined);
+  };
+  return { id: machine.idOf(node), release: letGo };
 }
 
 function openFile(machine: SimMachine, node: SimFile | SimDir, path: string, writable: boolean): OpenFile {

@@ -75,6 +75,7 @@ describe("planned faults", () => {
     expect(texts(disk)).toEqual({ "/lock": "", "/log": "" });
     expect(disk.mutations).toBe(2);
     expect(disk.openFiles).toBe(0); // a failed close gives the descriptor back
+    expect(await fs.lock("/lock", "exclusive")).toBeDefined(); // and with it the lock
   });
 
   it("takes only part of a write and says so", async () => {
