@@ -733,8 +733,8 @@ export const MUTANTS = [
   {
     name: "a seal is believed at another place than it states",
     file: "src/backends/segment-ends.ts",
-    find: "seal.bytes !== from + start || ",
-    replace: "",
+    find: "return seal?.bytes === from + start ? { seal, line } : undefined;",
+    replace: "return seal !== undefined ? { seal, line } : undefined;",
     tests: ["test/flat.test.ts"],
     filter: "gone, cut or swapped",
   },
