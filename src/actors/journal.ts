@@ -4,6 +4,8 @@ import type { Location } from "../backends/locate.ts";
 import { isReplaced, VIEWS_MAX } from "../backends/steady.ts";
 import type { Store } from "../backends/store.ts";
 import { isPapyraError, PapyraError } from "../errors.ts";
+import type { SeqRange } from "../log/anomaly.ts";
+import { normalise, subtract } from "../log/ranges.ts";
 import type { JournalRecord, NewRecord, SnapshotRecord } from "../log/record.ts";
 import type { Position } from "./history.ts";
 import { type BuiltIndex, buildIndex } from "./index-pass.ts";
@@ -28,7 +30,7 @@ export interface JournalCounters {
   snapshotsTaken: number;
   /** Snapshots that could not be taken: best effort, the events are what counts. */
   snapshotsFailed: number;
-  /** Snapshots that could not be used: broken, ahead of their journal, of another state version. */
+  /** Snapshots that could not be used: broken, ahead of their journal, of another state version, or with a line that is damaged. */
   snapshotsIgnored: number;
   /** Revisions that recoveries went on without, because `historyGaps` accepts it. */
   revisionsAccepted: number;
@@ -69,6 +71,8 @@ export class Journal {
   #indexes: Indexes | undefined;
   #building: Promise<Indexes> | undefined;
   #generation = 0;
+  /** Snapshots that are known not to be there. */
+  #missingSnapshots: readonly SeqRange[] = [];
   /** What was appended while the indexes are being made. */
   #meanwhile: { readonly log: IndexedLog; readonly record: IndexedRecord }[] = [];
 
@@ -118,6 +122,14 @@ export class Journal {
   /** One snapshot. */
   async snapshotAt(entry: IndexedRecord): Promise<SnapshotRecord> {
     return one(this.#snapshots, entry);
+  }
+
+  /** Snapshots whose lines are damaged or missing, each told of once. Whose they were is not known. */
+  newlyMissingSnapshots({ snapshots }: Indexes): readonly SeqRange[] {
+    const missing = normalise([...this.store.missing("snapshots"), ...snapshots.absences.missing]);
+    const news = subtract(missing, this.#missingSnapshots);
+    this.#missingSnapshots = normalise([...this.#missingSnapshots, ...news]);
+    return news;
   }
 
   /** Appends the events of one command, in one batch. Rejects as `Store.append` does. */

@@ -2,12 +2,15 @@
 // never the truth: one that is broken or ahead of its journal is passed over, reported, and costs only time.
 import { PapyraError } from "../errors.ts";
 import type { SnapshotRecord } from "../log/record.ts";
-import { intersect } from "../log/ranges.ts";
+import { countOf, intersect } from "../log/ranges.ts";
 import { FoldState, readSnapshot } from "./fold.ts";
 import { type Absences, BEGINNING, type Position } from "./history.ts";
 import type { Indexes, Journal } from "./journal.ts";
 import type { Definition } from "./persistent.ts";
 import type { IndexedRecord } from "./record-index.ts";
+
+/** In a message; its details have all. */
+const RANGES_TOLD = 5;
 
 /** What an actor begins with. */
 export interface Recovered extends Position {
@@ -35,6 +38,7 @@ export async function recoverActor(
   const { counters } = journal;
   counters.recoveries += 1;
   return journal.withIndexes(async (indexes) => {
+    reportMissingSnapshots(journal, indexes, report);
     const { base, reach } = await chooseBase(journal, indexes, definition, persistenceId, report);
     const { location } = journal.store.backend;
     const hint = `run: papyra persistence scan --path ${location}, then papyra persistence recover --path ${location} --mode quarantine`;
@@ -63,6 +67,18 @@ function reportAccepted(fold: FoldState, persistenceId: string, report: (error: 
   if (revisions === 0) return;
   const what = `${persistenceId} goes on without ${revisions} lost event(s), as its \`historyGaps\` accepts`;
   report(new PapyraError("HISTORY_DAMAGED", what, { details: { persistenceId, revisions } }));
+}
+
+/** Any actor may be concerned, and none need notice: it goes on from an older one. */
+function reportMissingSnapshots(journal: Journal, indexes: Indexes, report: (error: PapyraError) => void): void {
+  const seqs = journal.newlyMissingSnapshots(indexes);
+  if (seqs.length === 0) return;
+  journal.counters.snapshotsIgnored += countOf(seqs);
+  const list = seqs.slice(0, RANGES_TOLD).map(({ from, to }) => (from === to ? `${from}` : `${from} to ${to}`));
+  if (seqs.length > RANGES_TOLD) list.push("...");
+  const what = `of the log snapshots seq ${list.join(", ")} are damaged or missing: the actors whose they were go on from older ones, or from their events`;
+  const hint = `run: papyra persistence scan --path ${journal.store.backend.location}`;
+  report(new PapyraError("LOG_DAMAGED", what, { hint, details: { log: "snapshots", seqs } }));
 }
 
 /** The newest usable snapshot, and how far the journal must reach by what the snapshots have seen of it. */

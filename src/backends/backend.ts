@@ -9,6 +9,7 @@
 // - One claim at a time, across processes; a claim ends with its process.
 import type { Env } from "../env/env.ts";
 import type { Ancestor } from "../log/lineage.ts";
+import type { Leftover } from "../log/anomaly.ts";
 import type { LogName } from "../log/record.ts";
 import type { Reach } from "../log/ledger.ts";
 import type { StoreLimits } from "./limits.ts";
@@ -59,6 +60,8 @@ export interface StoreFinding {
   readonly log?: LogName;
   /** How many bytes are damaged. */
   readonly bytes?: number;
+  /** Of an unexpected file: what it was, if it is one of ours. */
+  readonly leftover?: Leftover;
 }
 
 /** What a reader learns about a store before it reads any log. */

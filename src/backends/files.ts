@@ -135,6 +135,7 @@ async function viewDirectory(env: Env, path: string, writer: ClaimOwner | undefi
       findings.push({
         kind: "unexpected-file",
         file: name,
+        leftover: "temporary",
         detail: "the temporary file of an interrupted run; recovery removes it",
       });
     }

@@ -8,6 +8,7 @@ export function leftovers(superseded: readonly Superseded[], writer: ClaimOwner 
     kind: "unexpected-file",
     file: name,
     ...(log === undefined ? {} : { log }),
+    leftover: "superseded",
     detail: `a temporary remainder: compaction replaced it by ${by} and was interrupted; recovery or the next one removes it`,
   }));
 }

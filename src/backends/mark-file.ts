@@ -62,6 +62,7 @@ export class MarkFile {
       return made;
     } catch (error) {
       await file.close();
+      await fs.remove(temporary).catch(() => undefined); // best effort, or it has its name by now
       throw error;
     }
   }

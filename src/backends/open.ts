@@ -42,7 +42,7 @@ export async function openStore(backend: Backend): Promise<Store> {
     );
     return new StoreWriter(backend, identity, claim, logs);
   } catch (error) {
-    await claim.release();
+    await claim.release().catch(() => undefined); // what failed first is what counts
     throw error;
   }
 }

@@ -9,7 +9,7 @@ import { subtract } from "../log/ranges.ts";
 import type { LogName, LogRecord } from "../log/record.ts";
 import type { Backend, Segment, StoreView } from "./backend.ts";
 import { identityOf } from "./identities.ts";
-import { readHead } from "./segment-ends.ts";
+import { readHead, sealedUpTo } from "./segment-ends.ts";
 import { isReplaced, VIEWS_MAX } from "./steady.ts";
 
 /** A record and where its line stands. */
@@ -35,7 +35,7 @@ export interface ReadRange {
 /**
  * The verified records of a log with seqs in `[from, to]`, in order. Rejects with LOG_DAMAGED where the reading would pass
  * over a missing one, and where records stand out of order. Damaged bytes where nothing is missing (an unfinished write)
- * are passed over.
+ * are passed over; so are closed segments that end before `from`, by a seal that agrees with their name.
  */
 export async function* readRecords(
   backend: Backend,
@@ -50,6 +50,11 @@ export async function* readRecords(
     if (head.type !== "ok" && head.type !== "damaged")
       throw damaged(segment.name, 0, "it cannot be told which log it belongs to");
     const from = head.type === "ok" ? head.line.length : head.bytes;
+    const last = head.type === "ok" ? await lastBefore(backend, segment, seedOf(head.line), previous, options.from) : 0;
+    if (last > 0) {
+      previous = last;
+      continue;
+    }
     for await (const entry of entriesOf(backend, segment, from, seedOf(head.line))) {
       if (entry.type !== "run" && entry.type !== "gap") continue;
       let offset = entry.offset;
@@ -72,6 +77,20 @@ export async function* readRecords(
     }
   }
   assertNothingMissing(options, Math.max(previous + 1, options.from), options.to, `the end of ${log}`, 0);
+}
+
+/** The last seq of a segment that comes behind `previous` and ends before `from`, of which no record was asked for; or 0. */
+async function lastBefore(
+  backend: Backend,
+  segment: Segment,
+  seed: number,
+  previous: number,
+  from: number,
+): Promise<number> {
+  const { firstSeq } = segment;
+  if (firstSeq === undefined || firstSeq <= previous || firstSeq >= from) return 0;
+  const last = (await sealedUpTo(backend, segment, seed)) ?? 0;
+  return last < from ? last : 0;
 }
 
 /** The same beside compaction: where a segment was replaced meanwhile, reading goes on with a new view of the store. */

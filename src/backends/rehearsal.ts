@@ -104,7 +104,7 @@ export class Rehearsal implements Backend {
       remove: async (segments) => segments.forEach((segment) => this.#remove("remove", segment)),
       tidy: async () => {
         const { findings } = await this.view();
-        const names = findings.filter(({ detail }) => /temporary (file|stream)/.test(detail)).map(({ file }) => file);
+        const names = findings.filter(({ leftover }) => leftover === "temporary").map(({ file }) => file);
         for (const name of names) this.#remove("tidy", name);
         return names;
       },

@@ -5,6 +5,7 @@ import { HEAD_BYTES } from "../log/identity.ts";
 import type { Run } from "../log/lines.ts";
 import type { Identity } from "../log/record.ts";
 import { asSeal, type Seal, sealDigest } from "../log/seal.ts";
+import { parseFileName } from "../log/segments.ts";
 import type { Backend, Segment } from "./backend.ts";
 
 /** A seal is some four hundred bytes, and seventy more for each that it replaces; one that is longer is not looked for. */
@@ -35,6 +36,31 @@ export interface StatedSeal extends Seal {
  * says about the lines before it is not checked.
  */
 export async function readSeal(backend: Backend, segment: Segment, seed: number): Promise<StatedSeal | undefined> {
+  const found = await lastSealOf(backend, segment, seed);
+  if (found === undefined || !isWhole(found.seal) || found.seal.first_seq !== segment.firstSeq) return undefined;
+  return { ...found.seal, digests: [sealDigest(found.line), ...(found.seal.replaces ?? [])] };
+}
+
+/**
+ * The last seq in a closed segment, by its seal: undefined where that does not verify, or says anything else than the name
+ * and the length of the file. Seqs may be missing in it, as compaction leaves them.
+ */
+export async function sealedUpTo(backend: Backend, segment: Segment, seed: number): Promise<number | undefined> {
+  const name = parseFileName(segment.name);
+  if (name.type !== "closed") return undefined;
+  const { first_seq: first, last_seq: last } = (await lastSealOf(backend, segment, seed))?.seal ?? {};
+  if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last)) return undefined;
+  const [from, to] = [first as number, last as number];
+  if (name.lastSeq === undefined) return from === name.firstSeq && to >= from ? to : undefined;
+  return name.firstSeq <= from && from <= to && to <= name.lastSeq ? to : undefined;
+}
+
+/** The last line of a closed segment, if it is a seal that verifies and stands where it says. */
+async function lastSealOf(
+  backend: Backend,
+  segment: Segment,
+  seed: number,
+): Promise<{ readonly seal: Partial<Seal>; readonly line: Buffer } | undefined> {
   if (segment.active) return undefined;
   const from = Math.max(0, segment.bytes - SEAL_BYTES_MAX);
   const tail = await readPart(backend, segment, from, segment.bytes);
@@ -43,9 +69,7 @@ export async function readSeal(backend: Backend, segment: Segment, seed: number)
   if (start === 0 || !verifies(seed, tail, start, tail.length - 1)) return undefined;
   const line = tail.subarray(start);
   const seal = asSeal(parseObject(line) ?? {});
-  if (seal === undefined || !isWhole(seal) || seal.bytes !== from + start || seal.first_seq !== segment.firstSeq)
-    return undefined;
-  return { ...seal, digests: [sealDigest(line), ...(seal.replaces ?? [])] };
+  return seal?.bytes === from + start ? { seal, line } : undefined;
 }
 
 /**

@@ -44,7 +44,7 @@ function byHand(anomalies: readonly Anomaly[]): string[] {
 }
 
 function isForeignFile(anomaly: Anomaly): boolean {
-  return anomaly.kind === "unexpected-file" && !anomaly.detail.includes("temporary");
+  return anomaly.kind === "unexpected-file" && anomaly.leftover === undefined;
 }
 
 /** Recovery has something to do, as far as can be told. */

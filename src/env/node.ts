@@ -119,12 +119,17 @@ const nodeFs: Fs = {
       const flags = mode === "shared" ? constants.O_RDONLY : constants.O_RDWR | constants.O_CREAT;
       const handle = await fsp.open(path, flags, 0o644);
       // An OFD lock belongs to this open file: the kernel drops it when the file is closed or the process dies.
-      if (!tryLock(handle.fd, { shared: mode === "shared" })) {
-        await handle.close();
-        return undefined;
+      try {
+        if (tryLock(handle.fd, { shared: mode === "shared" })) {
+          const { id } = toStat(await handle.stat({ bigint: true }));
+          return { id, release: () => handle.close() };
+        }
+      } catch (error) {
+        await handle.close().catch(() => undefined);
+        throw error;
       }
-      const { id } = toStat(await handle.stat({ bigint: true }));
-      return { id, release: () => handle.close() };
+      await handle.close();
+      return undefined;
     }),
 };
 

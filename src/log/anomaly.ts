@@ -24,6 +24,9 @@ export type AnomalyKind = keyof typeof ANOMALY_KINDS;
  */
 export type Acknowledged = "none" | "lost" | "unknown";
 
+/** What an interrupted run left behind, which recovery removes: a temporary file, or a segment that compaction had replaced. */
+export type Leftover = "temporary" | "superseded";
+
 /** Inclusive. */
 export interface SeqRange {
   readonly from: number;
@@ -46,6 +49,8 @@ export interface Anomaly {
   readonly why?: string | undefined;
   /** Which of them were acknowledged for certain and are gone. */
   readonly lostSeqs: SeqRange | undefined;
+  /** Of an unexpected file: what it was, if it is one of ours. */
+  readonly leftover?: Leftover | undefined;
   readonly detail: string;
 }
 

@@ -69,10 +69,10 @@ export function compactReport(
     readonly fingerprint: string;
     readonly done: readonly CompactedLog[] | undefined;
     readonly by: string | undefined;
-    readonly removed: readonly string[];
+    readonly leftovers: readonly string[];
   },
 ): CompactReport {
-  const { plans, fingerprint, done, by, removed } = of;
+  const { plans, fingerprint, done, by, leftovers } = of;
   const logs = plans.map((plan) =>
     logReport(
       plan,
@@ -81,9 +81,9 @@ export function compactReport(
   );
   const records = logs.reduce((sum, log) => sum + log.records, 0);
   const bytes = logs.reduce((sum, log) => sum + log.goneBytes, 0);
-  const nothing = records === 0 && removed.length === 0;
+  const nothing = records === 0 && leftovers.length === 0;
   const goes = done === undefined ? "would go" : "went";
-  const also = removed.length === 0 ? "" : `; ${removed.length} files of an interrupted compaction ${goes} as well`;
+  const also = leftovers.length === 0 ? "" : `; ${leftovers.length} files of an interrupted compaction ${goes} as well`;
   return {
     ok: true,
     verdict: nothing
@@ -95,7 +95,7 @@ export function compactReport(
     id: nothing ? undefined : by,
     changed: done !== undefined && !nothing,
     logs,
-    leftovers: removed,
+    leftovers,
     fingerprint,
   };
 }

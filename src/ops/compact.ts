@@ -11,6 +11,7 @@ import type { Backend, Segment, StoreView } from "../backends/backend.ts";
 import { identityOf } from "../backends/identities.ts";
 import { openStore } from "../backends/open.ts";
 import { whilePinned } from "../backends/pinned.ts";
+import { readSteadily } from "../backends/steady.ts";
 import type { Maintenance, Store } from "../backends/store.ts";
 import { PapyraError } from "../errors.ts";
 import { encodeIdentity, seedOf } from "../log/codec.ts";
@@ -47,12 +48,8 @@ const SPARE_BYTES = 1 << 20;
 
 /** What would go, changing nothing. Rejects as {@link compact} does. */
 export async function planCompact(backend: Backend, options: CompactOptions = {}): Promise<CompactReport> {
-  const retention = policyOf(backend, options);
-  const view = await backend.view();
-  const plans = await plansOf(backend, view, retention, options);
-  const removed = view.superseded.map(({ name }) => name);
-  const plan = { plans, fingerprint: fingerprint(view, plans), done: undefined, by: undefined, removed };
-  return compactReport(backend, view, plan);
+  const { view, ...plan } = await lookAt(backend, options);
+  return compactReport(backend, view, { ...plan, done: undefined, by: undefined });
 }
 
 /**
@@ -61,7 +58,7 @@ export async function planCompact(backend: Backend, options: CompactOptions = {}
  * STORAGE_FAILED, or the signal's reason; whatever was done by then is whole.
  */
 export async function compact(backend: Backend, options: CompactOptions = {}): Promise<CompactReport> {
-  await planCompact(backend, options); // before the store is opened, which may begin new segments
+  await lookAt(backend, options); // before the store is opened, which may begin new segments
   const store = await openStore(backend);
   try {
     return await compactStore(store, options);
@@ -73,34 +70,40 @@ export async function compact(backend: Backend, options: CompactOptions = {}): P
 /** Compacts a store that is open, and may go on being written. Rejects as {@link compact} does. */
 export async function compactStore(store: Store, options: CompactOptions = {}): Promise<CompactReport> {
   const { backend } = store;
-  const retention = policyOf(backend, options);
   const work = async (maintenance: Maintenance): Promise<CompactReport> => {
-    const removed = await removeLeftovers(backend, maintenance, logsConcerned(retention));
-    const view = await backend.view();
-    const plans = await plansOf(backend, view, retention, options);
-    const print = fingerprint(view, plans);
-    const again = `papyra persistence compact --plan --path ${quoted(backend.location)}`;
-    assertSame(options.fingerprint ?? print, print, backend.location, again);
+    const { view, plans, leftovers, fingerprint } = await lookAt(backend, options);
+    for (const name of leftovers) await maintenance.remove([name]);
     const { clock, random } = backend.env;
     const by = `compact ${new Date(clock.nowMs()).toISOString().replace(/[-:]|\.\d+/g, "")}-${random.hex(3)}`;
     const run = new Compaction(backend, maintenance, by, options.signal);
     const done: CompactedLog[] = [];
     for (const plan of plans) done.push(await run.log(plan));
-    return compactReport(backend, view, { plans, fingerprint: print, done, by, removed });
+    return compactReport(backend, view, { plans, leftovers, fingerprint, done, by });
   };
   return store.maintain("compaction", (maintenance) => whilePinned(backend, "compaction", () => work(maintenance)));
 }
 
-/** Rejects with LOG_DAMAGED when one is superseded by its name alone. */
-async function removeLeftovers(
-  backend: Backend,
-  maintenance: Maintenance,
-  logs: readonly LogName[],
-): Promise<readonly string[]> {
-  const { proved, doubtful } = await leftoversIn(backend, await backend.view(), logs);
-  if (doubtful[0] !== undefined) throw notProved(backend, doubtful[0]);
-  for (const name of proved) await maintenance.remove([name]);
-  return proved;
+/** What decides about a compaction. */
+interface Look {
+  readonly view: StoreView;
+  readonly plans: readonly LogCompaction[];
+  /** Files of an interrupted compaction, which go first. */
+  readonly leftovers: readonly string[];
+  readonly fingerprint: string;
+}
+
+/** Changes nothing. Rejects with STORE_CHANGED where it is not what was planned, and with LOG_DAMAGED. */
+async function lookAt(backend: Backend, options: CompactOptions): Promise<Look> {
+  const retention = policyOf(backend, options);
+  return readSteadily(backend, async (view) => {
+    const { proved: leftovers, doubtful } = await leftoversIn(backend, view, logsConcerned(retention));
+    if (doubtful[0] !== undefined) throw notProved(backend, doubtful[0]);
+    const plans = await plansOf(backend, view, retention, options);
+    const fingerprint = fingerprintOfAll(view, plans, leftovers);
+    const again = `papyra persistence compact --plan --path ${quoted(backend.location)}`;
+    assertSame(options.fingerprint ?? fingerprint, fingerprint, backend.location, again);
+    return { view, plans, leftovers, fingerprint };
+  });
 }
 
 function policyOf(backend: Backend, { retention }: CompactOptions): RetentionPolicy {
@@ -127,11 +130,11 @@ async function plansOf(
 }
 
 /** Of all that decides what a compaction does. */
-function fingerprint(view: StoreView, plans: readonly LogCompaction[]): string {
+function fingerprintOfAll(view: StoreView, plans: readonly LogCompaction[], leftovers: readonly string[]): string {
   const logs = plans.map(({ log, gone, compacted, shares }) => {
     return { log, gone, compacted, segments: shares.map(({ segment }) => [segment.name, segment.bytes]) };
   });
-  return fingerprintOf({ store: view.identity?.store, lineage: view.identity?.lineage, logs });
+  return fingerprintOf({ store: view.identity?.store, lineage: view.identity?.lineage, logs, leftovers });
 }
 
 class Compaction {

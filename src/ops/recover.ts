@@ -53,10 +53,8 @@ export function newRun({ env }: Backend): { readonly id: string; readonly nowMs:
 }
 
 /** What recovery leaves alone: a file that is none of ours, a whole file that belongs elsewhere or cannot be judged. */
-function mayBeBeyondRepair({ kind, detail }: Anomaly): boolean {
-  return (
-    kind === "foreign-line" || kind === "unreadable" || (kind === "unexpected-file" && !detail.includes("temporary"))
-  );
+function mayBeBeyondRepair({ kind, leftover }: Anomaly): boolean {
+  return kind === "foreign-line" || kind === "unreadable" || (kind === "unexpected-file" && leftover === undefined);
 }
 
 /** Looks before it takes the store: where nothing can be mended, nothing at all is touched. */
@@ -74,7 +72,7 @@ async function anythingToMend(backend: Backend, before: ScanReport, options: Rec
 }
 
 function isMendable(view: StoreView, finding: StoreFinding, log: LogName | undefined): boolean {
-  if (finding.kind === "unexpected-file") return finding.detail.includes("temporary");
+  if (finding.kind === "unexpected-file") return finding.leftover !== undefined;
   return view.identity !== undefined && (log === undefined || finding.log === log);
 }
 

@@ -165,6 +165,7 @@ function storeAnomaly(view: StoreView, finding: StoreFinding): Anomaly {
     acknowledged: lost !== undefined ? "lost" : unknown ? "unknown" : "none",
     why: unknown ? whyUnknown(reach, view.writer !== undefined) : undefined,
     lostSeqs: lost,
+    leftover: finding.leftover,
     detail: finding.detail,
   };
 }

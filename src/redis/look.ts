@@ -142,7 +142,7 @@ export async function viewOf(
   for (const log of LOG_NAMES) {
     if (seen.logs[log].staging && writer === undefined) {
       const detail = "the temporary stream of an interrupted run; recovery removes it";
-      findings.push({ kind: "unexpected-file", file: keys.staging(log), detail });
+      findings.push({ kind: "unexpected-file", file: keys.staging(log), leftover: "temporary", detail });
     }
     if (seen.identityBytes !== undefined && seen.logs[log].segments.length === 0) {
       findings.push({ kind: "missing-segment", file: activeName(log), log, detail: `the log ${log} has no stream` });

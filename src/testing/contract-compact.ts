@@ -224,6 +224,37 @@ const leftovers: readonly ContractCase[] = [
     { needs: ["damage"], place },
   ),
 
+  contractCase(
+    "a plan that is refused changes nothing, not even what an interrupted compaction left behind",
+    async (store) => {
+      await fill(store, 1, COUNT);
+      const before = await bytesOf(store);
+      await compact(store.backend(), { retention: { events: { maxRecords: 10 } } });
+      const after = await bytesOf(store);
+      const [first] = [...before.keys()].filter((name) => !after.has(name));
+      await store.putSegment(first!, before.get(first!));
+      const retention = { events: { maxRecords: 5 } };
+      const { fingerprint, leftovers: left } = await planCompact(store.backend(), { retention });
+      assert.deepEqual(left, [first]);
+      await withStore(store.backend(), (writer) => writer.append("events", events(COUNT + 1, COUNT + 1)));
+      const changed = await bytesOf(store);
+      await refused(compact(store.backend(), { retention, fingerprint }), "STORE_CHANGED");
+      await withStore(store.backend(), async (writer) =>
+        refused(compactStore(writer, { retention, fingerprint }), "STORE_CHANGED"),
+      );
+      assert.deepEqual(await bytesOf(store), changed);
+      assert.deepEqual(
+        (await store.backend().view()).superseded.map(({ name }) => name),
+        [first],
+      );
+      // The same plan, but for what was left behind, is another one.
+      const anew = await planCompact(store.backend(), { retention });
+      await store.putSegment(first!, undefined);
+      await refused(compact(store.backend(), { retention, fingerprint: anew.fingerprint }), "STORE_CHANGED");
+    },
+    { needs: ["damage"], place },
+  ),
+
   contractCase("without a policy nothing may go", async (store) => {
     await withStore(store.backend(), (writer) => writer.append("events", events(1, 3)));
     await refused(compact(store.backend()), "OPTION_INVALID");

@@ -29,6 +29,8 @@ export interface SimCall {
   readonly path: string;
   /** How many bytes were read or written. */
   bytes?: number;
+  /** Where in the file these bytes stand; of a truncation, where it ends now. */
+  position?: number;
   /** Whether the call changed a file or a name. */
   changed?: boolean;
 }

@@ -189,7 +189,11 @@ function lock(machine: SimMachine, path: string, mode: "exclusive" | "shared", c
     if (mode === "exclusive") node.exclusive = false;
     else node.shared--;
   };
-  return { id: machine.idOf(node), release: () => machine.call("release", path, release) };
+  const letGo = (): Promise<void> => {
+    release(); // also when the call fails, as with any descriptor
+    return machine.call("release", path, () => undefined);
+  };
+  return { id: machine.idOf(node), release: letGo };
 }
 
 function openFile(machine: SimMachine, node: SimFile | SimDir, path: string, writable: boolean): OpenFile {
@@ -202,6 +206,7 @@ function openFile(machine: SimMachine, node: SimFile | SimDir, path: string, wri
   const read = (into: Uint8Array, position: number, call: SimCall): number => {
     if (into.length === 0) return 0;
     if (node instanceof SimDir) throw new SimErrno("EISDIR");
+    call.position = position;
     call.bytes = node.bytes.read(into, position);
     return call.bytes;
   };
@@ -256,6 +261,7 @@ function truncate(machine: SimMachine, file: SimFile, length: number, call: SimC
   if (length > file.bytes.length) throw new SimErrno("EINVAL"); // nobody here makes files longer so
   machine.usage.freeBytes += file.bytes.length - length;
   file.truncate(length, machine.nowMs());
+  call.position = length;
   call.changed = true;
 }
 
@@ -276,6 +282,7 @@ function write(
   file.write(count === bytes.length ? bytes : bytes.subarray(0, count), position, machine.nowMs());
   machine.usage.freeBytes -= file.bytes.length - lengthBefore;
   call.bytes = count;
+  call.position = position;
   if (count > 0) call.changed = true;
   return count;
 }

@@ -5,8 +5,10 @@ import type { Backend } from "../../src/backends/backend.ts";
 import { fileBackend } from "../../src/backends/files.ts";
 import { memoryBackend } from "../../src/backends/memory.ts";
 import { openStore } from "../../src/backends/open.ts";
-import { Journal } from "../../src/actors/journal.ts";
+import { digestOf } from "../../src/actors/digest.ts";
+import type { NewRecord } from "../../src/log/record.ts";
 import { indexName } from "../../src/log/segments.ts";
+import { compact } from "../../src/ops/compact.ts";
 import { recover } from "../../src/ops/recover.ts";
 import { scan } from "../../src/ops/scan.ts";
 import { SimDisk } from "../../src/testing/sim-disk.ts";
@@ -24,6 +26,13 @@ async function filesOf(others: number, cached: boolean): Promise<SimDisk> {
   await writeRounds(backend, ROUNDS, others);
   if (cached) await withJournal(backend, (journal) => revisionsOf(journal, "a/rare"));
   return disk;
+}
+
+/** Of an actor whose records alone make up the journal. */
+function snapshotOf(persistence_id: string, revision: number): NewRecord {
+  const payload = { revision };
+  const digest = digestOf(payload);
+  return { kind: "snapshot", system_id: "sim", persistence_id, revision, journal_seq: revision, digest, payload };
 }
 
 /** What the first recovery of one actor reads, apart from opening the store. */
@@ -97,6 +106,38 @@ test("segments that are closed while a system runs have their caches when it sto
   expect(await again.get(ledger, "3").ask("revision")).toBe(16);
   expect(again.metrics()).toMatchObject({ segmentsIndexed: 0, indexWritesFailed: 0 });
   await again.stop();
+});
+
+test("segments that compaction replaces or removes take their caches with them", async () => {
+  const disk = new SimDisk();
+  const backend = fileBackend({ path: "/s" }, disk.env);
+  const store = await openStore(backend);
+  for (let round = 0; round < 4; round++) {
+    const revisions = Array.from({ length: 10 }, (_, i) => 10 * round + i + 1);
+    await store.append(
+      "journal",
+      revisions.map((revision) => happened("a/0", revision)),
+    );
+    await store.maintain("test", (maintenance) => maintenance.seal("journal"));
+  }
+  // The journal may go up to the older of the two: a segment and a half. What is left of these joins the next one.
+  for (const revision of [15, 40]) await store.append("snapshots", [snapshotOf("a/0", revision)]);
+  await store.close();
+  await withJournal(backend, (journal) => revisionsOf(journal, "a/0"));
+  const caches = cachesInFiles(disk, "/s");
+  const closed = async () => {
+    const { segments } = await backend.view();
+    return segments.filter(({ log, active }) => log === "journal" && !active).map(({ name }) => name);
+  };
+  const before = await closed();
+  expect(before).toHaveLength(4);
+  expect(await caches.names()).toEqual(before.map(indexName));
+
+  await compact(backend, { retention: { journal: { maxRecords: 0 } } });
+  const after = await closed();
+  const kept = before.filter((name) => after.includes(name));
+  expect(kept).toEqual(before.slice(-1));
+  expect(await caches.names()).toEqual(kept.map(indexName));
 });
 
 describe("a cache is worth nothing", () => {
@@ -216,62 +257,5 @@ describe("a cache is worth nothing", () => {
     expect(await scan(copy)).toMatchObject({ ok: true, anomalies: [] });
     const { found, segmentsIndexed } = await readAll(copy).catch(() => ({ found: [], segmentsIndexed: -1 }));
     expect([found, segmentsIndexed]).toEqual([EXPECTED, 0]);
-  });
-});
-
-/** Stores what is acknowledged while segments are closed and their caches written; then it is cut short. */
-describe("a power cut while caches are written", () => {
-  async function run(disk: SimDisk, arm: (calls: number) => void): Promise<Map<string, number>> {
-    const acknowledged = new Map<string, number>();
-    const store = await openStore(fileBackend({ path: "/data/s", segmentBytes: 4096 }, disk.env));
-    const journal = new Journal(store);
-    await revisionsOf(journal, "a/0");
-    arm(disk.calls);
-    try {
-      for (let revision = 1; revision <= 11; revision++) {
-        for (const id of ["a/0", "a/1", "a/2"]) {
-          await journal.append([happened(id, revision)]);
-          acknowledged.set(id, revision);
-        }
-      }
-      await journal.settled();
-    } catch {
-      // cut
-    }
-    await store.close().catch(() => undefined);
-    return acknowledged;
-  }
-
-  test("leaves every acknowledged event, with and without the caches that survived", async () => {
-    const whole = new SimDisk();
-    let before = 0;
-    await run(whole, (calls) => (before = calls));
-    const made = whole.trace.slice(before);
-    const calls = made.flatMap(({ path }, i) => (path.includes("/index") ? [i + 1] : []));
-    expect(calls.length).toBeGreaterThan(8);
-    let believed = 0;
-    for (const n of calls) {
-      const disk = new SimDisk();
-      const acknowledged = await run(disk, () => disk.cutPowerAt(n));
-      for (const seed of [0, 1, 2]) {
-        const survivor = disk.reboot(seed, seed === 0 ? "keep" : "mixed");
-        const backend = fileBackend({ path: "/data/s", segmentBytes: 4096 }, survivor.env);
-        const caches = cachesInFiles(survivor, "/data/s");
-        const { segments } = await backend.view();
-        const closed = segments.filter(({ log, active }) => log === "journal" && !active).length;
-        for (const without of [false, true]) {
-          if (without) for (const name of await caches.names()) await caches.put(name, undefined);
-          await withJournal(backend, async (journal) => {
-            for (const [id, revision] of acknowledged) {
-              const found = await revisionsOf(journal, id);
-              expect(found.slice(0, revision)).toEqual(Array.from({ length: revision }, (_, i) => i + 1));
-            }
-            if (journal.counters.segmentsIndexed < closed) believed += without ? Number.NaN : 1;
-          });
-        }
-        expect((await scan(backend)).anomalies.filter(({ kind }) => kind === "unexpected-file")).toEqual([]);
-      }
-    }
-    expect(believed).toBeGreaterThan(0);
   });
 });

@@ -87,6 +87,29 @@ describe("snapshots", () => {
     expect(problem?.details).toMatchObject({ file: expect.stringContaining("snapshots"), offset: expect.any(Number) });
   });
 
+  test("whose lines are damaged are reported and counted once, whoever recovers", async () => {
+    const store = await history(9);
+    await damage(store, "snapshots", 2);
+    const system = await started(store);
+    expect(await system.get(snapping, "nobody").ask("total")).toBe(0);
+    expect(await system.get(snapping, "a").ask("revision")).toBe(9);
+    expect(system.problems.map((error) => error.message)).toEqual([
+      expect.stringMatching(/^of the log snapshots seq 2 are damaged or missing: .* older ones, or from their events$/),
+    ]);
+    const problem = system.problems[0] as PapyraError | undefined;
+    expect(problem).toMatchObject({ code: "LOG_DAMAGED", details: { log: "snapshots", seqs: [{ from: 2, to: 2 }] } });
+    expect(problem?.hint).toMatch(/^run: papyra persistence scan --path ./);
+    expect(system.metrics()).toMatchObject({ snapshotsIgnored: 1, problems: 1 });
+
+    // The newest one, under the running system, which notices when it wants to read it.
+    await damage(store, "snapshots", 4);
+    await system.get(snapping, "a").stop();
+    expect(await system.get(snapping, "a").ask("revision")).toBe(9);
+    expect(await system.get(snapping, "a").ask("total")).toBe(45);
+    expect(system.problems[1]).toMatchObject({ details: { log: "snapshots", seqs: [{ from: 4, to: 4 }] } });
+    expect(system.metrics()).toMatchObject({ snapshotsIgnored: 2, problems: 2 });
+  });
+
   test("that are ahead of their journal are ignored, now and when the journal has caught up", async () => {
     const store = await history(4);
     const short = lineStarts(store, "journal")[3] as number;

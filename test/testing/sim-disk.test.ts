@@ -75,6 +75,7 @@ describe("planned faults", () => {
     expect(texts(disk)).toEqual({ "/lock": "", "/log": "" });
     expect(disk.mutations).toBe(2);
     expect(disk.openFiles).toBe(0); // a failed close gives the descriptor back
+    expect(await fs.lock("/lock", "exclusive")).toBeDefined(); // and with it the lock
   });
 
   it("takes only part of a write and says so", async () => {
@@ -224,12 +225,12 @@ describe("what a test sees", () => {
     expect([disk.mutations, disk.openFiles, disk.calls]).toEqual([5, 0, disk.trace.length]);
     expect(disk.trace.slice(2, 7)).toEqual([
       { n: 3, operation: "create", path: "/d/a", changed: true },
-      { n: 4, operation: "write", path: "/d/a", bytes: 3, changed: true },
+      { n: 4, operation: "write", path: "/d/a", bytes: 3, position: 0, changed: true },
       { n: 5, operation: "close", path: "/d/a" },
       { n: 6, operation: "rename", path: "/d/a to /d/b", changed: true },
       { n: 7, operation: "lock", path: "/lock", changed: true },
     ]);
-    expect(disk.trace.find((call) => call.operation === "read")).toMatchObject({ path: "/d/b", bytes: 2 });
+    expect(disk.trace.find((call) => call.operation === "read")).toMatchObject({ path: "/d/b", bytes: 2, position: 1 });
   });
 
   it("tells files apart by id, over renames and reboots, and dates changes by its clock", async () => {
