@@ -7,7 +7,7 @@ import type { LogName } from "../log/record.ts";
 import { readGrowth } from "./growth.ts";
 import type { BackedUpLog, BackedUpSegment, Manifest } from "./manifest.ts";
 import type { ObjectStore } from "./objects.ts";
-import { type PartCounts, PartWriter } from "./parts.ts";
+import { PartSink, PartWriter } from "./parts.ts";
 
 /** A log in a backup, and what is wrong with it, in words. */
 export interface CopiedLog {
@@ -25,9 +25,8 @@ const READ_BYTES = 1 << 20;
 
 /** Copies the logs of one view. */
 export class BackupLogs {
-  readonly counts: PartCounts = { readBytes: 0, storedBytes: 0, storedParts: 0 };
+  readonly sink: PartSink;
   readonly #backend: Backend;
-  readonly #objects: ObjectStore;
   readonly #view: StoreView;
   readonly #previous: Manifest | undefined;
   readonly #signal: AbortSignal | undefined;
@@ -41,7 +40,7 @@ export class BackupLogs {
     options: CopyOptions,
   ) {
     this.#backend = backend;
-    this.#objects = objects;
+    this.sink = new PartSink(objects);
     this.#view = view;
     this.#previous = previous;
     this.#signal = options.signal;
@@ -60,8 +59,7 @@ export class BackupLogs {
             {
               backend: this.#backend,
               view: this.#view,
-              objects: this.#objects,
-              counts: this.counts,
+              sink: this.sink,
               signal: this.#signal,
             },
             log,
@@ -92,7 +90,7 @@ export class BackupLogs {
   #writer(log: LogName, segment: Segment): PartWriter {
     const before = this.#previous?.logs[log].segments;
     const known = before?.find(({ id }) => id === segment.id) ?? before?.find(({ name }) => name === segment.name);
-    return new PartWriter(this.#objects, log, this.counts, { stored: [], known: known?.parts ?? [] });
+    return new PartWriter(this.sink, log, { stored: [], known: known?.parts ?? [] });
   }
 }
 

@@ -155,7 +155,8 @@ async function make(
   };
   const states =
     options.states === undefined ? null : await statesOf(objects, manifest, options.states, options.signal);
-  return { manifest: { ...manifest, states }, ...copy.counts };
+  const { readBytes, storedBytes } = copy.sink;
+  return { manifest: { ...manifest, states }, readBytes, storedBytes };
 }
 
 function newestIn(logs: Manifest["logs"]): number {

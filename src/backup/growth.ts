@@ -10,14 +10,12 @@ import { asSeal } from "../log/seal.ts";
 import { SegmentHash } from "../log/segment-hash.ts";
 import { linesBackwards, readBytes } from "../ops/backwards.ts";
 import type { BackedUpLog, BackedUpSegment, Part } from "./manifest.ts";
-import type { ObjectStore } from "./objects.ts";
-import { keptParts, type PartCounts, PartWriter } from "./parts.ts";
+import { keptParts, type PartSink, PartWriter } from "./parts.ts";
 
 interface GrowthSource {
   readonly backend: Backend;
   readonly view: StoreView;
-  readonly objects: ObjectStore;
-  readonly counts: PartCounts;
+  readonly sink: PartSink;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -44,7 +42,7 @@ export async function readGrowth(
     .map((one, i) => ({ ...one, name: (segments[i] as Segment).name }));
   for (const [i, segment] of segments.slice(last).entries()) {
     const start = i > 0 ? { stored: [], known: [] } : { stored, known: grown.active ? [] : was.parts };
-    const parts = await growth.segment(segment, new PartWriter(source.objects, log, source.counts, start));
+    const parts = await growth.segment(segment, new PartWriter(source.sink, log, start));
     if (parts === undefined) return undefined;
     const { name, id, active, bytes } = segment;
     done.push({ name, id, active, bytes, parts });

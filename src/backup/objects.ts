@@ -43,7 +43,7 @@ export interface ObjectStore {
   /** For messages: a path or an address, without secrets. */
   readonly location: string;
   readonly env: Env;
-  /** Stores an object. Resolves with false, and changes nothing, when `ifAbsent` is asked for and one of that name is there. */
+  /** Stores an object; the bytes are the caller's again when it resolves. Resolves with false, and changes nothing, when `ifAbsent` is asked for and one of that name is there. */
   put(name: string, bytes: Uint8Array, options?: { readonly ifAbsent?: boolean }): Promise<boolean>;
   /** A whole object, or undefined when it is not there. */
   get(name: string): Promise<Buffer | undefined>;

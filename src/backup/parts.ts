@@ -9,36 +9,48 @@ import { sha256Of } from "./sealed-json.ts";
 const PART_BYTES = 8 << 20;
 const NEWLINE = 0x0a;
 
-/** How much was read and how much of it was new. */
-export interface PartCounts {
-  readBytes: number;
-  storedBytes: number;
-  storedParts: number;
+/** Where the parts of one backup go, and how many there were. */
+export class PartSink {
+  readonly objects: ObjectStore;
+  /** What is not stored yet of the segment at hand; used again for the next one. */
+  readonly buffer: Buffer = Buffer.allocUnsafeSlow(OBJECT_BYTES_MAX);
+  readBytes = 0;
+  storedBytes = 0;
+
+  constructor(objects: ObjectStore) {
+    this.objects = objects;
+  }
+
+  async store(log: LogName, bytes: Buffer): Promise<Part> {
+    const part = { sha256: sha256Of(bytes), bytes: bytes.length };
+    const name = partName(log, part);
+    if ((await this.objects.stat(name))?.bytes === bytes.length) return part;
+    await this.objects.put(name, bytes);
+    this.storedBytes += bytes.length;
+    return part;
+  }
 }
 
-/** Stores one segment from `from` on. */
+/** Stores one segment from where the stored parts end; one at a time for each sink. */
 export class PartWriter {
-  readonly #objects: ObjectStore;
+  readonly #sink: PartSink;
   readonly #log: LogName;
-  readonly #counts: PartCounts;
   readonly #parts: Part[];
   /** Where an earlier backup has cut, the next one first. */
   #known: Part[];
-  #held: Buffer[] = [];
-  #heldBytes = 0;
+  /** Bytes in the buffer. */
+  #held = 0;
   /** Up to where bytes were taken. */
   offset: number;
 
-  /** `stored` are parts in front of `from` that are taken as they are; `known` those that may follow. */
+  /** `stored` are parts that are taken as they are; `known` those that may follow. */
   constructor(
-    objects: ObjectStore,
+    sink: PartSink,
     log: LogName,
-    counts: PartCounts,
     start: { readonly stored: readonly Part[]; readonly known: readonly Part[] },
   ) {
-    this.#objects = objects;
+    this.#sink = sink;
     this.#log = log;
-    this.#counts = counts;
     this.#parts = [...start.stored];
     this.#known = isScattered(start.known) ? [] : [...start.known];
     this.offset = start.stored.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -48,12 +60,11 @@ export class PartWriter {
   async push(chunk: Uint8Array): Promise<void> {
     let rest = chunk;
     while (rest.length > 0) {
-      const wanted = (this.#known[0]?.bytes ?? OBJECT_BYTES_MAX) - this.#heldBytes;
-      const taken = rest.subarray(0, wanted);
-      this.#held.push(Buffer.from(taken));
-      this.#heldBytes += taken.length;
+      const taken = rest.subarray(0, (this.#known[0]?.bytes ?? OBJECT_BYTES_MAX) - this.#held);
+      this.#sink.buffer.set(taken, this.#held);
+      this.#held += taken.length;
       this.offset += taken.length;
-      this.#counts.readBytes += taken.length;
+      this.#sink.readBytes += taken.length;
       rest = rest.subarray(taken.length);
       await this.#cut();
     }
@@ -62,51 +73,35 @@ export class PartWriter {
   /** Stores what is left and resolves with all parts. */
   async end(): Promise<readonly Part[]> {
     this.#known = [];
-    if (this.#heldBytes > 0) await this.#store(Buffer.concat(this.#held));
-    this.#held = [];
-    this.#heldBytes = 0;
+    if (this.#held > 0) await this.#store(this.#held);
     return this.#parts;
   }
 
   async #cut(): Promise<void> {
+    const { buffer } = this.#sink;
     const known = this.#known[0];
     if (known !== undefined) {
-      if (this.#heldBytes < known.bytes) return;
-      const bytes = Buffer.concat(this.#held);
-      if (sha256Of(bytes) === known.sha256) {
+      if (this.#held < known.bytes) return;
+      if (sha256Of(buffer.subarray(0, this.#held)) === known.sha256) {
         this.#known.shift();
-        await this.#store(bytes);
-        this.#hold(undefined);
+        await this.#store(this.#held);
         return;
       }
       this.#known = []; // other bytes than then: from here on it is another segment
     }
-    while (this.#heldBytes >= PART_BYTES) {
-      const bytes = Buffer.concat(this.#held);
-      const newline = bytes.indexOf(NEWLINE, PART_BYTES - 1);
-      if (newline < 0 && bytes.length < OBJECT_BYTES_MAX) {
-        this.#hold(bytes);
-        return;
-      }
-      const end = newline < 0 ? OBJECT_BYTES_MAX : newline + 1;
-      await this.#store(bytes.subarray(0, end));
-      this.#hold(bytes.subarray(end));
+    while (this.#held >= PART_BYTES) {
+      const newline = buffer.subarray(0, this.#held).indexOf(NEWLINE, PART_BYTES - 1);
+      if (newline < 0 && this.#held < OBJECT_BYTES_MAX) return;
+      await this.#store(newline < 0 ? OBJECT_BYTES_MAX : newline + 1);
     }
   }
 
-  #hold(bytes: Buffer | undefined): void {
-    this.#held = bytes === undefined || bytes.length === 0 ? [] : [bytes];
-    this.#heldBytes = bytes?.length ?? 0;
-  }
-
-  async #store(bytes: Buffer): Promise<void> {
-    const part = { sha256: sha256Of(bytes), bytes: bytes.length };
-    this.#parts.push(part);
-    const name = partName(this.#log, part);
-    if ((await this.#objects.stat(name))?.bytes === bytes.length) return;
-    await this.#objects.put(name, bytes);
-    this.#counts.storedBytes += bytes.length;
-    this.#counts.storedParts += 1;
+  /** Stores the first bytes of the buffer as a part. */
+  async #store(bytes: number): Promise<void> {
+    const { buffer } = this.#sink;
+    this.#parts.push(await this.#sink.store(this.#log, buffer.subarray(0, bytes)));
+    buffer.copyWithin(0, bytes, this.#held);
+    this.#held -= bytes;
   }
 }
 
