@@ -52,9 +52,13 @@ export async function readSmall(fs: Fs, path: string, bytesMax: number = 1 << 20
   if (stat === undefined) throw new PapyraError("STORE_NOT_FOUND", `there is no file ${path}`);
   if (stat.bytes > bytesMax)
     throw new PapyraError("STORAGE_FAILED", `${path} has ${stat.bytes} bytes, more than ${bytesMax}`);
-  const parts: Buffer[] = [];
-  for await (const chunk of readRange(fs, path, 0, stat.bytes)) parts.push(Buffer.from(chunk));
-  return Buffer.concat(parts);
+  const bytes = Buffer.allocUnsafe(stat.bytes);
+  let length = 0;
+  for await (const chunk of readRange(fs, path, 0, stat.bytes)) {
+    bytes.set(chunk, length);
+    length += chunk.length;
+  }
+  return bytes.subarray(0, length);
 }
 
 /** A file that takes a name over gets the owner and mode of the one that had it; a new name the owner of its directory. */
