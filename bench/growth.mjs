@@ -9,7 +9,7 @@ import { inspect } from "../dist/ops/inspect.js";
 import { median, timed } from "./measure.mjs";
 
 const SEGMENT_BYTES = 4 << 20;
-const place = (path) => fileStore({ path, durability: "os", segmentBytes: SEGMENT_BYTES });
+const place = (path, segmentBytes = SEGMENT_BYTES) => fileStore({ path, durability: "os", segmentBytes });
 
 const event = (n) => ({
   kind: "event",
@@ -29,8 +29,8 @@ const decided = (persistenceId, n) => ({
   payload: { amount: n % 977, currency: "EUR", reference: `ref-${n}` },
 });
 
-export async function makeHistory(path, log, count, record) {
-  const store = await openStore(place(path));
+export async function makeHistory(path, log, count, record, segmentBytes) {
+  const store = await openStore(place(path, segmentBytes));
   for (let n = 0; n < count; n += 2000) {
     await store.append(
       log,

@@ -1,10 +1,11 @@
 // Every benchmark in one run. Prints the table, and with --write puts it into docs/benchmarks.md with the machine it ran on.
-// Usage: node --expose-gc run.mjs [--rounds N] [--only append|scan|growth|actors] [--write] [--dir PLACE]
+// Usage: node --expose-gc run.mjs [--rounds N] [--only append|scan|growth|backup|actors] [--write] [--dir PLACE]
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, release, tmpdir, totalmem, type } from "node:os";
 import { join } from "node:path";
 import { benchActors } from "./actors.mjs";
 import { benchAppend } from "./append.mjs";
+import { benchBackup } from "./backup.mjs";
 import { benchGrowth } from "./growth.mjs";
 import { benchScan } from "./scan.mjs";
 
@@ -15,7 +16,7 @@ const flag = (name) => {
 const roundCount = Number(flag("--rounds") ?? 5);
 const only = flag("--only");
 const base = mkdtempSync(join(flag("--dir") ?? tmpdir(), "papyra-bench-"));
-const suites = { append: benchAppend, scan: benchScan, growth: benchGrowth, actors: benchActors };
+const suites = { append: benchAppend, scan: benchScan, growth: benchGrowth, backup: benchBackup, actors: benchActors };
 const rows = [];
 try {
   for (const [name, run] of Object.entries(suites)) {
