@@ -17,6 +17,15 @@ export function wholeNumber(name: string, value: unknown, fallback: number, min:
   return value;
 }
 
+/** A number from `min` to `max`, or the default when it was not given. */
+export function fraction(name: string, value: unknown, fallback: number, min: number, max: number): number {
+  if (value === undefined) return fallback;
+  if (typeof value !== "number" || !(value >= min && value <= max)) {
+    throw invalid(name, value, `a number from ${min} to ${max}`);
+  }
+  return value;
+}
+
 /** One of the given words, or the default when it was not given. */
 export function oneOf<T extends string>(name: string, value: unknown, fallback: T, words: readonly T[]): T {
   if (value === undefined) return fallback;

@@ -16,6 +16,7 @@ export interface CopiedLog {
 }
 
 interface CopyOptions {
+  readonly share?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
@@ -40,7 +41,7 @@ export class BackupLogs {
     options: CopyOptions,
   ) {
     this.#backend = backend;
-    this.sink = new PartSink(objects);
+    this.sink = new PartSink(objects, options.share);
     this.#view = view;
     this.#previous = previous;
     this.#signal = options.signal;

@@ -91,7 +91,12 @@ export function backups(place: string | ObjectStore, env?: Env): Backups {
     location: objects.location,
     create: (store, options) => createBackup(store, objects, options),
     take: (store, options) =>
-      createBackup(store.backend, objects, options, { how: "in-process", instant: () => instantOf(store) }),
+      createBackup(
+        store.backend,
+        objects,
+        { share: SHARE_DEFAULT, ...options },
+        { how: "in-process", instant: () => instantOf(store) },
+      ),
     adopt: (copy, options) => createBackup(copy, objects, options, { how: "adopted" }),
     list: (options) => viewRepository(objects, options),
     verify: (options) => verifyBackups(objects, options),
@@ -106,6 +111,9 @@ export function backups(place: string | ObjectStore, env?: Env): Backups {
     unpin: async (backup) => void (await pinBackup(objects, backup, { unpin: true })),
   };
 }
+
+/** Of the time of a process that has other things to do. */
+const SHARE_DEFAULT = 0.15;
 
 /** The barrier: everything that was accepted by now is durable, and what is acknowledged is told for all logs at once. */
 async function instantOf(store: Store): Promise<Instant> {

@@ -1,6 +1,7 @@
 // Which backups a policy keeps, and why. Pure. As in other tools: of each of the last n hours, days, weeks, months or years that
 // have a good backup, the newest one is kept. Periods are those of UTC; weeks are ISO weeks, from Monday on.
 import { PapyraError } from "../errors.ts";
+import { refuseUnknown } from "../options.ts";
 
 /** Counts from 0; what is not named keeps nothing. */
 export interface KeepPolicy {
@@ -24,6 +25,7 @@ export interface Keepable {
   readonly pinned: boolean;
 }
 
+const KNOWN = ["last", "hourly", "daily", "weekly", "monthly", "yearly", "withinMs", "minGood"];
 const DAY_MS = 86_400_000;
 
 /** The period that a time is in, by name. */
@@ -37,6 +39,7 @@ const PERIODS = {
 
 /** Rejects with OPTION_INVALID for a policy that keeps nothing. */
 export function assertKeeps(policy: KeepPolicy): void {
+  refuseUnknown("`keep`", policy, KNOWN);
   const { minGood: _, ...rules } = policy;
   if (Object.values(rules).some((value) => value !== undefined && value > 0)) return;
   throw new PapyraError("OPTION_INVALID", "the policy keeps nothing: every backup would go", {

@@ -1,9 +1,9 @@
 // The bytes of a segment, cut into parts and stored, each under the hash of its content: what is there already is not stored
 // again. Where an earlier backup has cut, it is cut again, as long as the bytes are the same.
+import { createHash } from "node:crypto";
 import type { LogName } from "../log/record.ts";
 import { type Part, partName } from "./manifest.ts";
 import { OBJECT_BYTES_MAX, type ObjectStore } from "./objects.ts";
-import { sha256Of } from "./sealed-json.ts";
 
 /** A part ends at the first line break behind so many bytes: one request, and a few of them in memory. */
 const PART_BYTES = 8 << 20;
@@ -17,12 +17,28 @@ export class PartSink {
   readBytes = 0;
   storedBytes = 0;
 
-  constructor(objects: ObjectStore) {
+  readonly #share: number;
+  #workedSinceMs: number;
+
+  /** `share`: of the time, how much is worked; the rest belongs to whoever else is in this process. */
+  constructor(objects: ObjectStore, share: number = 1) {
     this.objects = objects;
+    this.#share = share;
+    this.#workedSinceMs = objects.env.clock.monotonicMs();
   }
 
-  async store(log: LogName, bytes: Buffer): Promise<Part> {
-    const part = { sha256: sha256Of(bytes), bytes: bytes.length };
+  /** Called after each piece of work. */
+  async rest(): Promise<void> {
+    if (this.#share >= 1) return;
+    const { clock } = this.objects.env;
+    const worked = clock.monotonicMs() - this.#workedSinceMs;
+    if (worked <= 0) return;
+    await new Promise<void>((resolve) => void clock.after(worked * (1 / this.#share - 1), resolve, "foreground"));
+    this.#workedSinceMs = clock.monotonicMs();
+  }
+
+  async store(log: LogName, bytes: Buffer, sha256: string): Promise<Part> {
+    const part = { sha256, bytes: bytes.length };
     const name = partName(log, part);
     if ((await this.objects.stat(name))?.bytes === bytes.length) return part;
     await this.objects.put(name, bytes);
@@ -38,8 +54,10 @@ export class PartWriter {
   readonly #parts: Part[];
   /** Where an earlier backup has cut, the next one first. */
   #known: Part[];
-  /** Bytes in the buffer. */
+  /** Bytes in the buffer, and of how many of them the hash was taken: piece by piece, so that nobody waits for long. */
   #held = 0;
+  #hashed = 0;
+  #hash = createHash("sha256");
   /** Up to where bytes were taken. */
   offset: number;
 
@@ -65,9 +83,11 @@ export class PartWriter {
       this.#held += taken.length;
       this.offset += taken.length;
       this.#sink.readBytes += taken.length;
+      this.#takeIn();
       rest = rest.subarray(taken.length);
       await this.#cut();
     }
+    await this.#sink.rest();
   }
 
   /** Stores what is left and resolves with all parts. */
@@ -82,12 +102,14 @@ export class PartWriter {
     const known = this.#known[0];
     if (known !== undefined) {
       if (this.#held < known.bytes) return;
-      if (sha256Of(buffer.subarray(0, this.#held)) === known.sha256) {
+      if (this.#hashOf(this.#held) === known.sha256) {
         this.#known.shift();
         await this.#store(this.#held);
         return;
       }
       this.#known = []; // other bytes than then: from here on it is another segment
+      this.#startHash();
+      this.#takeIn();
     }
     while (this.#held >= PART_BYTES) {
       const newline = buffer.subarray(0, this.#held).indexOf(NEWLINE, PART_BYTES - 1);
@@ -99,9 +121,28 @@ export class PartWriter {
   /** Stores the first bytes of the buffer as a part. */
   async #store(bytes: number): Promise<void> {
     const { buffer } = this.#sink;
-    this.#parts.push(await this.#sink.store(this.#log, buffer.subarray(0, bytes)));
+    const sha256 = this.#hashOf(bytes);
+    this.#parts.push(await this.#sink.store(this.#log, buffer.subarray(0, bytes), sha256));
     buffer.copyWithin(0, bytes, this.#held);
     this.#held -= bytes;
+    this.#startHash();
+  }
+
+  #startHash(): void {
+    this.#hashed = 0;
+    this.#hash = createHash("sha256");
+  }
+
+  /** Takes what may go into the next part for sure: it ends behind so many bytes at the earliest. */
+  #takeIn(): void {
+    const to = Math.min(this.#held, this.#known[0]?.bytes ?? PART_BYTES);
+    if (to <= this.#hashed) return;
+    this.#hash.update(this.#sink.buffer.subarray(this.#hashed, to));
+    this.#hashed = to;
+  }
+
+  #hashOf(bytes: number): string {
+    return this.#hash.copy().update(this.#sink.buffer.subarray(this.#hashed, bytes)).digest("hex");
   }
 }
 

@@ -1,5 +1,6 @@
 // Retention of backups: which go by a policy, and the parts that no backup names any more. In this order, so that a crash leaves
 // nothing that looks like a backup and is none: 1. the catalog says what expires; 2. the manifests go; 3. the parts go.
+import { refuseUnknown } from "../options.ts";
 import { appendToCatalog, entriesOf } from "./catalog.ts";
 import { chooseKept, type KeepPolicy, assertKeeps } from "./keep.ts";
 import {
@@ -58,6 +59,7 @@ export async function planPrune(objects: ObjectStore, options: PruneOptions, atM
  * restore or a verification is at work), BACKUP_NOT_FOUND, STORAGE_FAILED, or the signal's reason.
  */
 export async function prune(objects: ObjectStore, options: PruneOptions): Promise<PruneReport> {
+  refuseUnknown("a prune", options, ["keep", "graceMs", "signal"]);
   assertKeeps(options.keep);
   const hold = await objects.hold("exclusive", "prune");
   try {

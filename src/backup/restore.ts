@@ -8,6 +8,7 @@ import type { Env } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { scan, type ScanReport } from "../ops/scan.ts";
+import { refuseUnknown } from "../options.ts";
 import { quoted } from "../quoted.ts";
 import { backupReader } from "./backup-reader.ts";
 import { appendToCatalog } from "./catalog.ts";
@@ -94,6 +95,7 @@ export async function restoreBackup(
   target: string,
   options: RestoreOptions = {},
 ): Promise<RestoreReport> {
+  refuseUnknown("a restore", options, ["point", "allowDamaged", "states", "signal", "onProgress"]);
   const started = env.clock.monotonicMs();
   const hold = await objects.hold("shared", "restore");
   try {

@@ -4,6 +4,7 @@
 import { PapyraError } from "../errors.ts";
 import type { LogName } from "../log/record.ts";
 import { scan } from "../ops/scan.ts";
+import { refuseUnknown } from "../options.ts";
 import { backupReader } from "./backup-reader.ts";
 import { appendToCatalog } from "./catalog.ts";
 import { type Manifest, type Part, partName, partsOf } from "./manifest.ts";
@@ -78,6 +79,16 @@ const MEMORY = "state/verified.json";
 
 /** Rejects with BACKUP_NOT_FOUND, REPOSITORY_LOCKED, OPTION_INVALID, STORAGE_FAILED, or the signal's reason. What is damaged is in the report. */
 export async function verifyBackups(objects: ObjectStore, options: VerifyOptions = {}): Promise<VerifyReport> {
+  refuseUnknown("a verification", options, [
+    "backup",
+    "level",
+    "sample",
+    "timeBoxMs",
+    "anchor",
+    "states",
+    "signal",
+    "onProgress",
+  ]);
   const hold = await objects.hold("shared", "verify");
   try {
     return await verify(objects, options);
