@@ -1118,4 +1118,26 @@ export const MUTANTS = [
     tests: ["test/compact.test.ts"],
     filter: "does not sync",
   },
+  {
+    name: "a restore in place of the newest backup takes the one that it makes itself",
+    file: "src/backup/in-place.ts",
+    find: "? wanted : { backup: manifest.id };",
+    replace: "? wanted : wanted;",
+    tests: ["test/backup/newest.test.ts"],
+  },
+  {
+    name: "an old copy that is adopted today is the newest backup",
+    file: "src/backup/repository.ts",
+    find: "manifest?.instant ?? secondOf(id);",
+    replace: "manifest?.created ?? secondOf(id);",
+    tests: ["test/backup/newest.test.ts"],
+  },
+  {
+    name: "an argument of a command that is left out has no default",
+    file: "src/cli/commands.ts",
+    find: "[one.name(), processedArgs[i] as unknown]",
+    replace: "[one.name(), command.args[i]]",
+    tests: ["test/cli/docs.test.ts"],
+    filter: "backup show",
+  },
 ];

@@ -20,7 +20,7 @@ export interface BackupInfo {
 
 export interface RepositoryView {
   readonly location: string;
-  /** In the order in which they were made. */
+  /** In the order of their instants. */
   readonly backups: readonly BackupInfo[];
   readonly catalog: Catalog;
   /** What is wrong with the repository as a whole. */
@@ -43,8 +43,9 @@ export async function viewRepository(
   }
   const numbers = new Map(catalog.entries.filter(isCreation).map(({ n, backup }) => [backup, n]));
   const number = ({ id }: BackupInfo): number => numbers.get(id) ?? Number.MAX_SAFE_INTEGER;
-  const made = ({ id, manifest }: BackupInfo): number => manifest?.created ?? secondOf(id);
-  backups.sort((a, b) => made(a) - made(b) || number(a) - number(b)); // several may be of one moment
+  // A copy by hand may be older than what was there when it was taken in.
+  const instant = ({ id, manifest }: BackupInfo): number => manifest?.instant ?? secondOf(id);
+  backups.sort((a, b) => instant(a) - instant(b) || number(a) - number(b)); // several may be of one moment
   if (backups.length === 0 && catalog.anchor === undefined) throw noRepository(objects.location);
   return {
     location: objects.location,
