@@ -37,7 +37,7 @@ function addCreate(command: Add): void {
       .option("--states", "also fold the states of all actors of the configuration, for drills to compare with"),
     [
       ["papyra backup create --path persistence --repository backups", "exit 13: the source is damaged"],
-      ["papyra backup create --note 'before the upgrade'", "of the store that the configuration names"],
+      ["papyra backup create --note before-the-upgrade", "of the store that the configuration names"],
     ],
   );
   addExamples(
@@ -174,7 +174,7 @@ function addPrune(command: Add): void {
     command("pin", "Keep a backup, whatever a policy says.", (all) => all.runPin)
       .argument("<id>", "which backup")
       .option("--note <text>", "why"),
-    [["papyra backup pin 20260101T031500Z-a1b2c3 --note 'audit 2026'", "it stays"]],
+    [["papyra backup pin 20260101T031500Z-a1b2c3 --note audit-2026", "it stays"]],
   );
   addExamples(
     command("unpin", "Let the policy decide about a backup again.", (all) => all.runUnpin).argument(

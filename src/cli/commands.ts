@@ -41,8 +41,8 @@ export function buildProgram(version: string, act: Act, configure: (program: Com
       .option("--no-progress", "show no progress on stderr")
       .version(version, "-V, --version", "print the version")
       .action(async () => {
-        const { registeredArguments: named, args } = command;
-        const words = Object.fromEntries(named.map((one, i) => [one.name(), args[i]]));
+        const { registeredArguments: named, processedArgs } = command; // with the defaults
+        const words = Object.fromEntries(named.map((one, i) => [one.name(), processedArgs[i] as unknown]));
         await act(fullName(command), load, { ...command.opts(), ...words });
       });
     return command;
