@@ -1140,4 +1140,32 @@ export const MUTANTS = [
     tests: ["test/cli/docs.test.ts"],
     filter: "backup show",
   },
+  {
+    name: "a backup that a verification found damaged goes on to count",
+    file: "src/backup/repository.ts",
+    find: "if (isFoundDamaged(id, verified))",
+    replace: "if (isFoundDamaged(id, []))",
+    tests: ["test/backup/found-damaged.test.ts"],
+  },
+  {
+    name: "a look at a tenth of a backup says that it is not damaged any more",
+    file: "src/backup/repository.ts",
+    find: "depth !== undefined && coverage === 1 && own >= depth",
+    replace: "depth !== undefined",
+    tests: ["test/backup/found-damaged.test.ts"],
+  },
+  {
+    name: "a damaged part is taken for one that need not be stored",
+    file: "src/backup/parts.ts",
+    find: "if (there?.equals(bytes) === true) return;",
+    replace: "if (there !== undefined) return;",
+    tests: ["test/backup/found-damaged.test.ts"],
+  },
+  {
+    name: "the alarm does not know of damage that a verification found",
+    file: "src/backup/status.ts",
+    find: "if (damaged.length > 0)",
+    replace: "if (damaged.length > 99)",
+    tests: ["test/backup/found-damaged.test.ts"],
+  },
 ];

@@ -5,12 +5,17 @@ import { secondOf, decodeManifest, idOfManifest, type Manifest, MANIFEST_PREFIX,
 import type { ObjectStore } from "./objects.ts";
 import { sha256Of } from "./sealed-json.ts";
 
+export const SOURCE_DAMAGED = "its source was damaged when it was made";
+export const FOUND_DAMAGED = "a verification found it damaged";
+/** Each does what the ones before it do, too. */
+export const VERIFY_LEVELS: readonly string[] = ["names", "checksums", "replay"];
+
 /** A backup, and what the catalog says of it. */
 export interface BackupInfo {
   readonly id: string;
   /** Undefined when it is damaged. */
   readonly manifest: Manifest | undefined;
-  /** A good one: its source was whole, and its manifest is what was written. */
+  /** A good one: its source was whole, its manifest is what was written, and no verification found anything else. */
   readonly good: boolean;
   readonly problems: readonly string[];
   readonly pinned: boolean;
@@ -64,6 +69,17 @@ function isCreation({ type }: CatalogEntry): boolean {
   return type === "created" || type === "adopted";
 }
 
+/** Until a run that is as thorough reads all of it and finds nothing. */
+function isFoundDamaged(id: string, verified: readonly Extract<CatalogEntry, { type: "verified" }>[]): boolean {
+  let depth: number | undefined;
+  for (const { damaged, level, coverage } of verified) {
+    const own = VERIFY_LEVELS.indexOf(level);
+    if (damaged.includes(id)) depth = Math.max(own, depth ?? own);
+    else if (depth !== undefined && coverage === 1 && own >= depth) depth = undefined;
+  }
+  return depth !== undefined;
+}
+
 function infoOf(id: string, bytes: Buffer, entries: readonly CatalogEntry[]): BackupInfo {
   const manifest = decodeManifest(bytes, manifestName(id));
   const own = entries.filter(({ backup }) => backup === id);
@@ -72,7 +88,9 @@ function infoOf(id: string, bytes: Buffer, entries: readonly CatalogEntry[]): Ba
   const created = own.find((entry) => entry.type === "created" || entry.type === "adopted");
   if (created !== undefined && "manifest" in created && created.manifest !== sha256Of(bytes))
     problems.push("its manifest is not the one that the catalog names");
-  if (manifest?.verdict === "damaged") problems.push("its source was damaged when it was made");
+  if (manifest?.verdict === "damaged") problems.push(SOURCE_DAMAGED);
+  const verified = entriesOf(entries, "verified").filter((entry) => covers(entry, own));
+  if (isFoundDamaged(id, verified)) problems.push(FOUND_DAMAGED);
   const pin = own.filter(({ type }) => type === "pinned" || type === "unpinned").at(-1);
   return {
     id,
@@ -80,7 +98,7 @@ function infoOf(id: string, bytes: Buffer, entries: readonly CatalogEntry[]): Ba
     good: problems.length === 0,
     problems,
     pinned: pin?.type === "pinned",
-    lastVerified: entriesOf(entries, "verified").findLast((entry) => covers(entry, own)),
+    lastVerified: verified.at(-1),
     lastDrilled: entriesOf(own, "drilled").at(-1),
   };
 }

@@ -3,7 +3,7 @@
 import { isPapyraError } from "../errors.ts";
 import { entriesOf } from "./catalog.ts";
 import type { ObjectStore } from "./objects.ts";
-import { type RepositoryView, viewRepository } from "./repository.ts";
+import { FOUND_DAMAGED, type RepositoryView, viewRepository } from "./repository.ts";
 
 export interface StatusOptions {
   /** The newest good backup must not be older, in milliseconds. */
@@ -47,6 +47,8 @@ export async function backupStatus(objects: ObjectStore, options: StatusOptions 
   };
   tooOld(lastGood, options.maxAgeMs, "good backup");
   tooOld(passed, options.requireDrillMs, "drill that passed");
+  const damaged = view?.backups.filter(({ problems }) => problems.includes(FOUND_DAMAGED)) ?? [];
+  if (damaged.length > 0) broken.push(`a verification found damage in ${damaged.map(({ id }) => id).join(", ")}`);
   if (last?.outcome === "fail") broken.push(`the last drill failed: ${last.detail}`);
   return {
     ok: broken.length === 0,
