@@ -1168,4 +1168,11 @@ export const MUTANTS = [
     replace: "if (damaged.length > 99)",
     tests: ["test/backup/found-damaged.test.ts"],
   },
+  {
+    name: "an actor is restored from parts that a prune removes meanwhile",
+    file: "src/backup/restore-actor.ts",
+    find: 'const hold = await objects.hold("shared", "restore");',
+    replace: "const hold = { release: async () => undefined };",
+    tests: ["test/backup/holds.test.ts"],
+  },
 ];
