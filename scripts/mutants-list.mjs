@@ -1175,4 +1175,32 @@ export const MUTANTS = [
     replace: "const hold = { release: async () => undefined };",
     tests: ["test/backup/holds.test.ts"],
   },
+  {
+    name: "yesterday's backup is today's on the checklist",
+    file: "src/backup/checklist.ts",
+    find: 'youngest < DAY_MS ? "done"',
+    replace: 'youngest < 2 * DAY_MS ? "done"',
+    tests: ["test/backup/checklist.test.ts"],
+  },
+  {
+    name: "backups of another store count on the checklist",
+    file: "src/backup/checklist.ts",
+    find: "info.good && info.manifest?.store === store",
+    replace: "info.good",
+    tests: ["test/backup/checklist.test.ts"],
+  },
+  {
+    name: "a drill that failed is a restore test",
+    file: "src/backup/checklist.ts",
+    find: 'if (last.outcome !== "pass")',
+    replace: 'if (last.outcome === "inconclusive")',
+    tests: ["test/backup/checklist.test.ts"],
+  },
+  {
+    name: "the checklist ends well whatever is not done",
+    file: "src/cli/run-checklist.ts",
+    find: "exit: report.ok ? 0 : 1",
+    replace: "exit: 0",
+    tests: ["test/cli/checklist.test.ts"],
+  },
 ];

@@ -74,7 +74,8 @@ async function tryView(objects: ObjectStore): Promise<RepositoryView | undefined
   }
 }
 
-function spanOf(ms: number): string {
+/** A span of time, in words. */
+export function spanOf(ms: number): string {
   const hours = ms / 3_600_000;
   return hours >= 48
     ? `${(hours / 24).toFixed(1)} days`

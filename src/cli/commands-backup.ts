@@ -1,7 +1,7 @@
 // The commands below `papyra backup`.
 import type { Command } from "commander";
 import { Option } from "commander";
-import { addExamples, type Leaf, wholeNumber } from "./command-parts.ts";
+import { addExamples, type Leaf, repositoryOption, wholeNumber } from "./command-parts.ts";
 
 const LEVELS = ["names", "checksums", "replay"];
 const COUNT_MAX = 100_000;
@@ -12,10 +12,7 @@ export function addBackup(program: Command, leaf: Leaf): void {
     .description("Back a store up, prove that the backups are good, and restore them.");
   const load = () => import("./run-backup.ts");
   const command = (name: string, summary: string, run: (commands: Awaited<ReturnType<typeof load>>) => Handlers) =>
-    leaf(group, name, summary, async () => run(await load())).option(
-      "--repository <dir>",
-      "where the backups are (default: PAPYRA_REPOSITORY, the configuration's `backups`, else ./backups)",
-    );
+    repositoryOption(leaf(group, name, summary, async () => run(await load())));
   addCreate(command);
   addLooking(command);
   addRestore(command);

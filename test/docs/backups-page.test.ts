@@ -76,6 +76,8 @@ beforeAll(async () => {
   mkdirSync(join(dir, "node_modules"), { recursive: true });
   symlinkSync(built.root, join(dir, "node_modules", "papyra"));
   writeFileSync(join(dir, "package.json"), "{}");
+  mkdirSync(join(dir, "docs"));
+  writeFileSync(join(dir, "docs/restore.md"), "1. Stop the service.\n");
   writeFileSync(join(dir, "account.mjs"), ACCOUNT);
   writeFileSync(join(dir, "service.mjs"), SERVICE);
   writeFileSync(join(dir, "papyra.config.mjs"), onlyBlock("js", "The configuration"));
