@@ -228,12 +228,11 @@ describe("every command, in the order of the page", () => {
   });
 });
 
-test("in the process of the service", () => {
-  const code = onlyBlock("js", "Every day");
-  writeFileSync(
-    join(dir, "in-process.mjs"),
-    code.replaceAll('"./persistence"', '"./own"').replaceAll('"./backups"', '"./own-backups"'),
-  );
+test.each(["Every day", "In process, by a schedule"])("in the process of the service: %s", (section) => {
+  const code = onlyBlock("js", section)
+    .replaceAll('"./persistence"', '"./own"')
+    .replaceAll('"./backups"', '"./own-backups"');
+  writeFileSync(join(dir, "in-process.mjs"), code);
   const ran = spawnSync(process.execPath, ["in-process.mjs"], { cwd: dir, encoding: "utf8" });
   expect([ran.status, ran.stdout, ran.stderr]).toEqual([0, "", ""]);
   expect(sh("papyra backup show --repository own-backups").stdout).toContain("(in-process, from");
