@@ -25,7 +25,7 @@ export type CatalogEvent =
       readonly coverage: number;
       readonly detail: string;
       /** The ids of the backups that are not what was stored. */
-      readonly damaged: readonly string[];
+      readonly damaged?: readonly string[];
     }
   | {
       readonly type: "drilled";

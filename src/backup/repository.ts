@@ -72,7 +72,7 @@ function isCreation({ type }: CatalogEntry): boolean {
 /** Until a run that is as thorough reads all of it and finds nothing. */
 function isFoundDamaged(id: string, verified: readonly Extract<CatalogEntry, { type: "verified" }>[]): boolean {
   let depth: number | undefined;
-  for (const { damaged, level, coverage } of verified) {
+  for (const { damaged = [], level, coverage } of verified) {
     const own = VERIFY_LEVELS.indexOf(level);
     if (damaged.includes(id)) depth = Math.max(own, depth ?? own);
     else if (depth !== undefined && coverage === 1 && own >= depth) depth = undefined;
