@@ -1245,4 +1245,25 @@ export const MUTANTS = [
     replace: ") return next;",
     tests: ["test/backup/schedule.test.ts"],
   },
+  {
+    name: "of several stores in a repository, any one is restored",
+    file: "src/backup/repository.ts",
+    find: "if (store === undefined && stores.length < 2) return view;",
+    replace: "if (store === undefined) return view;",
+    tests: ["test/backup/stores.test.ts"],
+  },
+  {
+    name: "a restore in place does not ask whose store it is",
+    file: "src/backup/in-place.ts",
+    find: "options.point ?? {}, identity?.store);",
+    replace: "options.point ?? {}, undefined);",
+    tests: ["test/backup/stores.test.ts"],
+  },
+  {
+    name: "the alarm looks at one store of several",
+    file: "src/backup/status.ts",
+    find: "(stores.length === 0 ? [undefined] : stores)",
+    replace: "(stores.length === 0 ? [undefined] : stores.slice(-1))",
+    tests: ["test/backup/stores.test.ts"],
+  },
 ];

@@ -3,9 +3,8 @@
 import type { Env } from "../env/env.ts";
 import { isPapyraError } from "../errors.ts";
 import { quoted } from "../quoted.ts";
-import { entriesOf } from "./catalog.ts";
 import type { ObjectStore } from "./objects.ts";
-import { type RepositoryView, viewRepository } from "./repository.ts";
+import { drillsOf, type RepositoryView, viewRepository } from "./repository.ts";
 import { spanOf } from "./status.ts";
 
 /** What is looked at. */
@@ -79,10 +78,7 @@ function dailyBackup(view: RepositoryView | undefined, { clock }: Env, store: st
 
 function weeklyDrill(view: RepositoryView | undefined, { clock }: Env, store: string, next: string): ChecklistItem {
   const name = "weekly restore test";
-  // One that was removed since is of this store as far as can be told: its drill was one.
-  const others = new Set(view?.backups.filter(({ manifest }) => manifest?.store !== store).map(({ id }) => id));
-  const drills = entriesOf(view?.catalog.entries ?? [], "drilled").filter(({ backup }) => !others.has(backup));
-  const last = drills.at(-1);
+  const last = view === undefined ? undefined : drillsOf(view, store).at(-1);
   if (last === undefined) return item(name, "not done", "no restore was ever tried: there is no drill", next);
   if (last.outcome !== "pass") return item(name, "not done", `the last drill: ${last.outcome}: ${last.detail}`, next);
   const ageMs = clock.nowMs() - last.at * 1000;

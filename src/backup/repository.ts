@@ -137,6 +137,33 @@ export function findBackup(view: RepositoryView, wanted: string): BackupInfo & {
   return { ...one, manifest: one.manifest };
 }
 
+/** The stores that backups are of. */
+export function storesOf({ backups }: Pick<RepositoryView, "backups">): string[] {
+  return [...new Set(backups.flatMap(({ manifest }) => manifest?.store ?? []))];
+}
+
+/** The drills of backups of a store; of one that is gone nobody can tell whose it was. */
+export function drillsOf({ backups, catalog }: RepositoryView, store: string | undefined) {
+  const others = new Set(backups.filter(({ manifest }) => manifest?.store !== store).map(({ id }) => id));
+  return entriesOf(catalog.entries, "drilled").filter(({ backup }) => !others.has(backup));
+}
+
+/** What there is of one store. Without a name there must be one alone: the newest backup of any store is nobody's wish. */
+export function ofOneStore(view: RepositoryView, store: string | undefined): RepositoryView {
+  const stores = storesOf(view);
+  if (store === undefined && stores.length < 2) return view;
+  if (store === undefined) {
+    throw new PapyraError("OPTION_INVALID", `${view.location} holds backups of several stores: ${stores.join(", ")}`, {
+      hint: "say which: --store <id>, or name the backup (papyra backup list)",
+    });
+  }
+  if (stores.includes(store))
+    return { ...view, backups: view.backups.filter(({ manifest }) => manifest?.store === store) };
+  throw new PapyraError("BACKUP_NOT_FOUND", `there is no backup of the store ${store} in ${view.location}`, {
+    hint: `there are backups of ${stores.join(", ") || "none"}: papyra backup list`,
+  });
+}
+
 function noRepository(location: string): PapyraError {
   return new PapyraError("BACKUP_NOT_FOUND", `there is no repository of backups at ${location}`, {
     hint: "check the path; the first `papyra backup create` makes one",

@@ -64,7 +64,8 @@ async function restore(
   backend: Backend,
   { actor, as, point = {}, signal }: ActorRestoreOptions & { readonly as: string },
 ): Promise<ActorRestoreReport> {
-  const { manifest, instant } = await choosePoint(objects, await viewRepository(objects), point);
+  const { identity } = await backend.view();
+  const { manifest, instant } = await choosePoint(objects, await viewRepository(objects), point, identity?.store);
   const history = await historyOf(backupReader(objects, manifest), actor, instant.journal, signal);
   assertWhole(history, actor, manifest.id);
   const there = await historyOf(backend, as, undefined, signal);

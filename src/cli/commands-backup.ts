@@ -87,7 +87,8 @@ function addLooking(command: Add): void {
     command("status", "Whether the promise about backups is kept; for monitors.", (all) => all.runStatus)
       .option("--max-age <span>", "the newest good backup must not be older: 24h")
       .option("--require-drill <span>", "a drill must have passed within: 7d")
-      .option("--prometheus", "as metrics"),
+      .option("--prometheus", "as metrics")
+      .option("--store <id>", "only of this store (default: of each that the repository has)"),
     [["papyra backup status --max-age 24h --require-drill 7d", "exit 1 when it is not, also when nothing ran at all"]],
   );
 }
@@ -106,6 +107,7 @@ function addRestore(command: Add): void {
       .option("--plan", "only say what would be there, and what the store at --path has that would not")
       .option("--in-place", "the target is the store itself: back it up first, then put the restored one in its place")
       .option("--states", "also fold the actors of the configuration and compare with the backup")
+      .option("--store <id>", "of which store, where the repository has several (papyra backup list)")
       .option("--allow-damaged", "also a backup whose source was damaged, as it is"),
     [
       ["papyra backup restore --target restored --repository backups", "the newest good one"],
@@ -139,7 +141,8 @@ function addRestore(command: Add): void {
     )
       .argument("[id]", "which backup", "latest")
       .option("--scratch <dir>", "where; removed in the end (default: beside the repository)")
-      .option("--keep", "leave the scratch store there"),
+      .option("--keep", "leave the scratch store there")
+      .option("--store <id>", "of which store, where the repository has several (papyra backup list)"),
     [["papyra backup drill --repository backups", "exit 0: it passed; 13: it failed; 1: inconclusive"]],
   );
 }
