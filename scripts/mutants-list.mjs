@@ -1266,4 +1266,18 @@ export const MUTANTS = [
     replace: "(stores.length === 0 ? [undefined] : stores.slice(-1))",
     tests: ["test/backup/stores.test.ts"],
   },
+  {
+    name: "compaction and recovery are not kept away from a backup",
+    file: "src/backup/create.ts",
+    find: 'pin: await backend.pin("backup"), unpinned: null',
+    replace: "pin: undefined, unpinned: null",
+    tests: ["test/backup/holds.test.ts"],
+  },
+  {
+    name: "a prune goes on beside others",
+    file: "src/backup/prune.ts",
+    find: 'objects.hold("exclusive", "prune")',
+    replace: 'objects.hold("shared", "prune")',
+    tests: ["test/backup/holds.test.ts"],
+  },
 ];
