@@ -4,6 +4,7 @@ import { openStore } from "../../src/backends/open.ts";
 import { createBackup } from "../../src/backup/create.ts";
 import { drillBackup } from "../../src/backup/drill.ts";
 import { restoreInPlace } from "../../src/backup/in-place.ts";
+import { pinBackup } from "../../src/backup/pins.ts";
 import { planPrune, prune } from "../../src/backup/prune.ts";
 import { restoreBackup } from "../../src/backup/restore.ts";
 import { restoreActor } from "../../src/backup/restore-actor.ts";
@@ -24,6 +25,7 @@ const WORK: Readonly<Record<string, (world: World) => Promise<unknown>>> = {
     return recover(store, { mode: "repair" });
   },
   prune: ({ objects }) => prune(objects, { keep: { last: 1 } }),
+  pin: ({ objects }) => pinBackup(objects, "latest"),
   "plan of a prune": ({ objects }) => planPrune(objects, { keep: { last: 1 } }),
   verify: ({ objects }) => verifyBackups(objects),
   restore: ({ objects, env, store }) => restoreBackup(objects, env, "/restored", { store: storeOf(store.location) }),
@@ -72,6 +74,7 @@ const REFUSED: Readonly<Record<string, readonly string[]>> = {
   compaction: ["a service that writes", "a backup", "a compaction"],
   recovery: ["a service that writes", "a backup", "a compaction"],
   prune: ["a backup", "a prune", "a verification"],
+  pin: ["a prune"],
   "plan of a prune": [],
   verify: ["a prune"],
   restore: ["a prune"],
