@@ -23,6 +23,11 @@ export interface PapyraConfig {
   };
   /** Where backups are kept: a directory, or an object store such as a bucket. Default `backups`. */
   readonly backups?: string | ObjectStore;
+  /** What `papyra doctor checklist` cannot see by itself. */
+  readonly checklist?: {
+    /** The file that says how a restore is done, for people. */
+    readonly restoreProcedure?: string;
+  };
   /** The definitions of the persistent actors, for `papyra replay`, and for drills to fold. */
   readonly actors?: readonly object[];
 }
@@ -41,7 +46,7 @@ export function defineConfig<const C extends PapyraConfig>(config: C): C {
   return config;
 }
 
-const KNOWN = ["path", "store", "redis", "startup", "backups", "actors"] as const;
+const KNOWN = ["path", "store", "redis", "startup", "backups", "checklist", "actors"] as const;
 
 /** Checks what a configuration file exported. Rejects with OPTION_INVALID; unknown keys are refused. */
 export function checkConfig(value: unknown): PapyraConfig {
@@ -51,7 +56,7 @@ export function checkConfig(value: unknown): PapyraConfig {
     });
   }
   refuseUnknown("the configuration", value, KNOWN);
-  const { path, store, redis, startup, backups, actors } = value;
+  const { path, store, redis, startup, backups, checklist, actors } = value;
   if (path !== undefined) text("path", path);
   if (store !== undefined) {
     if (!isObject(store)) throw wrong("store", store, "an object");
@@ -70,6 +75,11 @@ export function checkConfig(value: unknown): PapyraConfig {
   if (typeof backups === "string") text("backups", backups);
   else if (backups !== undefined && !(isObject(backups) && typeof backups.hold === "function"))
     throw wrong("backups", backups, "a directory or an object store");
+  if (checklist !== undefined) {
+    if (!isObject(checklist)) throw wrong("checklist", checklist, "an object");
+    refuseUnknown("`checklist`", checklist, ["restoreProcedure"]);
+    if (checklist.restoreProcedure !== undefined) text("checklist.restoreProcedure", checklist.restoreProcedure);
+  }
   if (actors !== undefined && !(Array.isArray(actors) && actors.every((actor) => typeof actor === "object" && actor))) {
     throw wrong("actors", actors, "a list of actor definitions");
   }

@@ -24,6 +24,8 @@ export type CatalogEvent =
       readonly ok: boolean;
       readonly coverage: number;
       readonly detail: string;
+      /** The ids of the backups that are not what was stored. */
+      readonly damaged?: readonly string[];
     }
   | {
       readonly type: "drilled";

@@ -16,6 +16,8 @@ export interface DrillOptions {
   readonly scratch: string;
   /** Default: the newest good one. */
   readonly backup?: string | undefined;
+  /** Of which store; needed where the repository has several and no backup is named. */
+  readonly store?: string | undefined;
   /** Without them, states are neither folded nor compared. */
   readonly states?: DefinedActors | undefined;
   /** Leaves the scratch store for a look at it. */
@@ -43,9 +45,8 @@ export interface DrillReport {
 
 /** Rejects with BACKUP_NOT_FOUND, TARGET_NOT_EMPTY, STORAGE_FULL (nothing was learnt about the backup), or the signal's reason. */
 export async function drillBackup(objects: ObjectStore, env: Env, options: DrillOptions): Promise<DrillReport> {
-  const { manifest } = await choosePoint(objects, await viewRepository(objects), {
-    backup: options.backup ?? "latest",
-  });
+  const { backup: wanted = "latest", store } = options;
+  const { manifest } = await choosePoint(objects, await viewRepository(objects), { backup: wanted }, store);
   const { id: backup } = manifest;
   const started = env.clock.monotonicMs();
   const result = await tryRestore(objects, env, backup, options);
@@ -109,7 +110,7 @@ async function judgeStates(
   const [problem] = replay.problems;
   if (problem !== undefined)
     return { outcome: "fail", difference: `${problem.persistenceId}: ${problem.message}`, actors };
-  const { manifest } = await choosePoint(objects, await viewRepository(objects), { backup });
+  const { manifest } = await choosePoint(objects, await viewRepository(objects), { backup }, undefined);
   const then = manifest.states;
   if (then !== null && then.sha256 !== digestOfStates(replay).sha256)
     return {

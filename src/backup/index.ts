@@ -1,7 +1,7 @@
 // The public surface of "papyra/backup": a repository, and what can be done with it.
 import type { Backend } from "../backends/backend.ts";
 import type { BackupTaker, Store } from "../backends/store.ts";
-import type { Env } from "../env/env.ts";
+import type { Clock, Env } from "../env/env.ts";
 import { nodeEnv } from "../env/node.ts";
 import { PapyraError } from "../errors.ts";
 import { LOG_NAMES } from "../log/record.ts";
@@ -35,6 +35,15 @@ export type { Point } from "./points.ts";
 export type { PruneOptions, PruneReport, PrunedBackup } from "./prune.ts";
 export type { BackupInfo, RepositoryView } from "./repository.ts";
 export type { RestoredLog, RestoreOptions, RestoreReport } from "./restore.ts";
+export {
+  type BackedUpSystem,
+  type BackupSchedule,
+  type ScheduledBackup,
+  type ScheduledRepository,
+  scheduleBackups,
+  type ScheduleOptions,
+  type ScheduleProblem,
+} from "./schedule.ts";
 export { statusMetrics, type StatusOptions, type StatusReport } from "./status.ts";
 export type { Shipment, WatchOptions, WatchReport } from "./watch.ts";
 export type { Sample, VerifiedBackup, VerifyLevel, VerifyOptions, VerifyReport } from "./verify.ts";
@@ -42,6 +51,8 @@ export type { Sample, VerifiedBackup, VerifyLevel, VerifyOptions, VerifyReport }
 /** A repository of backups. What each function rejects with is said where it is defined. */
 export interface Backups extends BackupTaker<CreateOptions, CreateReport> {
   readonly location: string;
+  /** By which its times are. */
+  readonly clock: Clock;
   /** Backs a store up that is stopped, or, from outside, one that is written. */
   create(store: Backend, options?: CreateOptions): Promise<CreateReport>;
   /** Backs a store up that is open in this process; `system.backup()` comes here. */
@@ -89,6 +100,7 @@ export function backups(place: string | ObjectStore, env?: Env): Backups {
   const world = env ?? objects.env;
   return {
     location: objects.location,
+    clock: world.clock,
     create: (store, options) => createBackup(store, objects, options),
     take: (store, options) =>
       createBackup(

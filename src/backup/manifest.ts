@@ -1,5 +1,5 @@
 // The manifest of a backup: which bytes, in which order, are the logs of one instant. It is written last: no manifest, no
-// backup. Pure. docs/backups.md is the normative text; fields are only added.
+// backup. Pure. docs/operations/backups-and-recovery.md is the normative text; fields are only added.
 import type { Ancestor } from "../log/lineage.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { PapyraError } from "../errors.ts";

@@ -9,7 +9,7 @@ import { backupReader } from "./backup-reader.ts";
 import type { Instant } from "./instant.ts";
 import type { Manifest } from "./manifest.ts";
 import type { ObjectStore } from "./objects.ts";
-import { type BackupInfo, findBackup, type RepositoryView } from "./repository.ts";
+import { type BackupInfo, findBackup, ofOneStore, type RepositoryView } from "./repository.ts";
 
 /** Where in the history. */
 export type Point =
@@ -28,14 +28,23 @@ export interface Chosen {
   readonly info: BackupInfo;
 }
 
-/** Rejects with BACKUP_NOT_FOUND, BACKUP_DAMAGED, RESTORE_OUT_OF_RANGE (naming the nearest points). */
-export async function choosePoint(objects: ObjectStore, repository: RepositoryView, point: Point): Promise<Chosen> {
+/**
+ * Of the backups of one store, unless the point names one by its id. Rejects with BACKUP_NOT_FOUND, BACKUP_DAMAGED, RESTORE_OUT_OF_RANGE (naming the
+ * nearest points), OPTION_INVALID (there are several stores, and none was named).
+ */
+export async function choosePoint(
+  objects: ObjectStore,
+  all: RepositoryView,
+  point: Point,
+  store: string | undefined,
+): Promise<Chosen> {
   if (!("timeMs" in point) && !("seq" in point)) {
-    const info = findBackup(repository, point.backup ?? "latest");
+    const { backup = "latest" } = point;
+    const info = findBackup(backup === "latest" ? ofOneStore(all, store) : all, backup);
     return { manifest: info.manifest, instant: {}, info };
   }
-  const all = [...repository.backups, ...repository.watched];
-  const good = all.filter(
+  const repository = ofOneStore(all, store);
+  const good = [...repository.backups, ...repository.watched].filter(
     (info): info is BackupInfo & { manifest: Manifest } => info.good && info.manifest !== undefined,
   );
   const info = good.find(({ manifest }) => reaches(manifest, point));

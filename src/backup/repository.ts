@@ -13,12 +13,17 @@ import {
 import type { ObjectStore } from "./objects.ts";
 import { sha256Of } from "./sealed-json.ts";
 
+export const SOURCE_DAMAGED = "its source was damaged when it was made";
+export const FOUND_DAMAGED = "a verification found it damaged";
+/** Each does what the ones before it do, too. */
+export const VERIFY_LEVELS: readonly string[] = ["names", "checksums", "replay"];
+
 /** A backup, and what the catalog says of it. */
 export interface BackupInfo {
   readonly id: string;
   /** Undefined when it is damaged. */
   readonly manifest: Manifest | undefined;
-  /** A good one: its source was whole, and its manifest is what was written. */
+  /** A good one: its source was whole, its manifest is what was written, and no verification found anything else. */
   readonly good: boolean;
   readonly problems: readonly string[];
   readonly pinned: boolean;
@@ -28,7 +33,7 @@ export interface BackupInfo {
 
 export interface RepositoryView {
   readonly location: string;
-  /** In the order in which they were made. */
+  /** In the order of their instants. */
   readonly backups: readonly BackupInfo[];
   /** Up to where each watched store has been shipped: one for each store that is, or was, watched. */
   readonly watched: readonly BackupInfo[];
@@ -53,8 +58,9 @@ export async function viewRepository(
   }
   const numbers = new Map(catalog.entries.filter(isCreation).map(({ n, backup }) => [backup, n]));
   const number = ({ id }: BackupInfo): number => numbers.get(id) ?? Number.MAX_SAFE_INTEGER;
-  const made = ({ id, manifest }: BackupInfo): number => manifest?.created ?? secondOf(id);
-  backups.sort((a, b) => made(a) - made(b) || number(a) - number(b)); // several may be of one moment
+  // A copy by hand may be older than what was there when it was taken in.
+  const instant = ({ id, manifest }: BackupInfo): number => manifest?.instant ?? secondOf(id);
+  backups.sort((a, b) => instant(a) - instant(b) || number(a) - number(b)); // several may be of one moment
   const watched: BackupInfo[] = [];
   for await (const { name } of objects.list(WATCH_PREFIX)) {
     const bytes = await objects.get(name);
@@ -80,6 +86,17 @@ function isCreation({ type }: CatalogEntry): boolean {
   return type === "created" || type === "adopted";
 }
 
+/** Until a run that is as thorough reads all of it and finds nothing. */
+function isFoundDamaged(id: string, verified: readonly Extract<CatalogEntry, { type: "verified" }>[]): boolean {
+  let depth: number | undefined;
+  for (const { damaged = [], level, coverage } of verified) {
+    const own = VERIFY_LEVELS.indexOf(level);
+    if (damaged.includes(id)) depth = Math.max(own, depth ?? own);
+    else if (depth !== undefined && coverage === 1 && own >= depth) depth = undefined;
+  }
+  return depth !== undefined;
+}
+
 function infoOf(id: string, bytes: Buffer, entries: readonly CatalogEntry[]): BackupInfo {
   const manifest = decodeManifest(bytes, manifestName(id));
   const own = entries.filter(({ backup }) => backup === id);
@@ -88,7 +105,9 @@ function infoOf(id: string, bytes: Buffer, entries: readonly CatalogEntry[]): Ba
   const created = own.find((entry) => entry.type === "created" || entry.type === "adopted");
   if (created !== undefined && "manifest" in created && created.manifest !== sha256Of(bytes))
     problems.push("its manifest is not the one that the catalog names");
-  if (manifest?.verdict === "damaged") problems.push("its source was damaged when it was made");
+  if (manifest?.verdict === "damaged") problems.push(SOURCE_DAMAGED);
+  const verified = entriesOf(entries, "verified").filter((entry) => covers(entry, own));
+  if (isFoundDamaged(id, verified)) problems.push(FOUND_DAMAGED);
   const pin = own.filter(({ type }) => type === "pinned" || type === "unpinned").at(-1);
   return {
     id,
@@ -96,7 +115,7 @@ function infoOf(id: string, bytes: Buffer, entries: readonly CatalogEntry[]): Ba
     good: problems.length === 0,
     problems,
     pinned: pin?.type === "pinned",
-    lastVerified: entriesOf(entries, "verified").findLast((entry) => covers(entry, own)),
+    lastVerified: verified.at(-1),
     lastDrilled: entriesOf(own, "drilled").at(-1),
   };
 }
@@ -105,7 +124,7 @@ function infoOf(id: string, bytes: Buffer, entries: readonly CatalogEntry[]): Ba
 function watchedInfo(name: string, bytes: Buffer): BackupInfo {
   const manifest = decodeManifest(bytes, name);
   const problems = manifest === undefined ? ["its manifest is damaged"] : [];
-  if (manifest?.verdict === "damaged") problems.push("its source was damaged when it was made");
+  if (manifest?.verdict === "damaged") problems.push(SOURCE_DAMAGED);
   const id = manifest?.id ?? name;
   const good = problems.length === 0;
   return { id, manifest, good, problems, pinned: false, lastVerified: undefined, lastDrilled: undefined };
@@ -117,7 +136,7 @@ export function newestGood({ backups, watched }: RepositoryView, store?: string)
     ({ good: isGood, manifest }) => isGood && (store === undefined || manifest?.store === store),
   );
   return good.reduce<BackupInfo | undefined>(
-    (newest, one) => ((one.manifest?.created ?? 0) >= (newest?.manifest?.created ?? 0) ? one : newest),
+    (newest, one) => ((one.manifest?.instant ?? 0) >= (newest?.manifest?.instant ?? 0) ? one : newest),
     undefined,
   );
 }
@@ -155,6 +174,34 @@ export function findBackup(view: RepositoryView, wanted: string): BackupInfo & {
     );
   }
   return { ...one, manifest: one.manifest };
+}
+
+/** The stores that backups are of. */
+export function storesOf({ backups, watched }: Pick<RepositoryView, "backups" | "watched">): string[] {
+  return [...new Set([...backups, ...watched].flatMap(({ manifest }) => manifest?.store ?? []))];
+}
+
+/** The drills of backups of a store; of one that is gone nobody can tell whose it was. */
+export function drillsOf({ backups, catalog }: RepositoryView, store: string | undefined) {
+  const others = new Set(backups.filter(({ manifest }) => manifest?.store !== store).map(({ id }) => id));
+  return entriesOf(catalog.entries, "drilled").filter(({ backup }) => !others.has(backup));
+}
+
+/** What there is of one store. Without a name there must be one alone: the newest backup of any store is nobody's wish. */
+export function ofOneStore(view: RepositoryView, store: string | undefined): RepositoryView {
+  const stores = storesOf(view);
+  if (store === undefined && stores.length < 2) return view;
+  if (store === undefined) {
+    throw new PapyraError("OPTION_INVALID", `${view.location} holds backups of several stores: ${stores.join(", ")}`, {
+      hint: "say which: --store <id>, or name the backup (papyra backup list)",
+    });
+  }
+  const isOwn = ({ manifest }: BackupInfo): boolean => manifest?.store === store;
+  if (stores.includes(store))
+    return { ...view, backups: view.backups.filter(isOwn), watched: view.watched.filter(isOwn) };
+  throw new PapyraError("BACKUP_NOT_FOUND", `there is no backup of the store ${store} in ${view.location}`, {
+    hint: `there are backups of ${stores.join(", ") || "none"}: papyra backup list`,
+  });
 }
 
 function noRepository(location: string): PapyraError {

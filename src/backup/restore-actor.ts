@@ -38,20 +38,34 @@ const EVENTS_AT_ONCE = 500;
 
 /**
  * Rejects with BACKUP_NOT_FOUND (also when the backup knows no such actor), STORE_CHANGED (the actor has other events in the store), HISTORY_DAMAGED (its first events are
- * not in the backup: a snapshot alone is no history), STORE_LOCKED (the store must be stopped), and as {@link choosePoint} does.
+ * not in the backup: a snapshot alone is no history), STORE_LOCKED (the store must be stopped), REPOSITORY_LOCKED (a prune is at work), and as {@link choosePoint} does.
  */
 export async function restoreActor(
   objects: ObjectStore,
   backend: Backend,
   options: ActorRestoreOptions,
 ): Promise<ActorRestoreReport> {
-  const { actor, as = actor, signal } = options;
+  const { actor, as = actor } = options;
   if (typeOfPersistenceId(actor) !== typeOfPersistenceId(as)) {
     throw new PapyraError("OPTION_INVALID", `${as} is not of the type of ${actor}`, {
       hint: "a persistence id is a type and a name: account/42",
     });
   }
-  const { manifest, instant } = await choosePoint(objects, await viewRepository(objects), options.point ?? {});
+  const hold = await objects.hold("shared", "restore");
+  try {
+    return await restore(objects, backend, { ...options, as });
+  } finally {
+    await hold.release();
+  }
+}
+
+async function restore(
+  objects: ObjectStore,
+  backend: Backend,
+  { actor, as, point = {}, signal }: ActorRestoreOptions & { readonly as: string },
+): Promise<ActorRestoreReport> {
+  const { identity } = await backend.view();
+  const { manifest, instant } = await choosePoint(objects, await viewRepository(objects), point, identity?.store);
   const history = await historyOf(backupReader(objects, manifest), actor, instant.journal, signal);
   assertWhole(history, actor, manifest.id);
   const there = await historyOf(backend, as, undefined, signal);

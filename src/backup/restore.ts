@@ -22,6 +22,8 @@ import { type DefinedActors, digestOfStates, foldStates } from "./states.ts";
 export interface RestoreOptions {
   /** Default: the end of the newest good backup. */
   readonly point?: Point | undefined;
+  /** Of which store; needed where the repository has several, unless the point names a backup. */
+  readonly store?: string | undefined;
   /** Restores one that is marked as damaged, as it is. */
   readonly allowDamaged?: boolean | undefined;
   /** Also folds all actors from what was restored, and compares with the digest in the manifest where there is one. */
@@ -95,7 +97,7 @@ export async function restoreBackup(
   target: string,
   options: RestoreOptions = {},
 ): Promise<RestoreReport> {
-  refuseUnknown("a restore", options, ["point", "allowDamaged", "states", "signal", "onProgress"]);
+  refuseUnknown("a restore", options, ["point", "store", "allowDamaged", "states", "signal", "onProgress"]);
   const started = env.clock.monotonicMs();
   const hold = await objects.hold("shared", "restore");
   try {
@@ -151,8 +153,8 @@ interface Prepared {
   readonly logs: readonly RebuiltLog[];
 }
 
-async function prepare(objects: ObjectStore, { point = {}, allowDamaged }: RestoreOptions): Promise<Prepared> {
-  const chosen = await choosePoint(objects, await viewRepository(objects), point);
+async function prepare(objects: ObjectStore, { point = {}, store, allowDamaged }: RestoreOptions): Promise<Prepared> {
+  const chosen = await choosePoint(objects, await viewRepository(objects), point, store);
   if (!chosen.info.good && allowDamaged !== true) {
     throw new PapyraError(
       "BACKUP_DAMAGED",

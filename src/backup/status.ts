@@ -3,9 +3,19 @@
 import { isPapyraError } from "../errors.ts";
 import { entriesOf } from "./catalog.ts";
 import type { ObjectStore } from "./objects.ts";
-import { newestGood, type RepositoryView, viewRepository } from "./repository.ts";
+import {
+  drillsOf,
+  FOUND_DAMAGED,
+  newestGood,
+  ofOneStore,
+  type RepositoryView,
+  storesOf,
+  viewRepository,
+} from "./repository.ts";
 
 export interface StatusOptions {
+  /** Only of this store. Default: the promise must be kept for each that the repository has backups of. */
+  readonly store?: string | undefined;
   /** The newest good backup must not be older, in milliseconds. */
   readonly maxAgeMs?: number | undefined;
   /** The last drill that passed must not be longer ago, in milliseconds. */
@@ -18,7 +28,7 @@ export interface StatusReport {
   readonly repository: string;
   readonly backups: number;
   readonly good: number;
-  /** Epoch seconds; null: never. */
+  /** Epoch seconds; null: never. Of several stores, that of the one that is worst off. */
   readonly lastGood: number | null;
   /** Up to when watched stores were shipped: the oldest of these; null: none is watched. */
   readonly lastWatched: number | null;
@@ -33,13 +43,8 @@ export interface StatusReport {
 /** Rejects with STORAGE_FAILED; a repository that is not there breaks the promise. */
 export async function backupStatus(objects: ObjectStore, options: StatusOptions = {}): Promise<StatusReport> {
   const nowMs = objects.env.clock.nowMs();
-  const view = await tryView(objects);
-  const good = view?.backups.filter((info) => info.good) ?? [];
-  const entries = view?.catalog.entries ?? [];
-  const lastGood = (view === undefined ? undefined : newestGood(view))?.manifest?.instant ?? null;
-  const drills = entriesOf(entries, "drilled");
-  const passed = drills.findLast(({ outcome }) => outcome === "pass")?.at ?? null;
-  const last = drills.at(-1);
+  const all = await tryView(objects);
+  const view = all === undefined || options.store === undefined ? all : ofOneStore(all, options.store);
   const broken = [...(view?.problems ?? [`there is no repository at ${objects.location}`])];
   const tooOld = (at: number | null, mostMs: number | undefined, what: string): void => {
     if (mostMs === undefined) return;
@@ -47,20 +52,29 @@ export async function backupStatus(objects: ObjectStore, options: StatusOptions 
     else if (nowMs - at * 1000 > mostMs)
       broken.push(`the last ${what} is ${spanOf(nowMs - at * 1000)} old; promised: ${spanOf(mostMs)}`);
   };
-  tooOld(lastGood, options.maxAgeMs, "good backup");
-  tooOld(passed, options.requireDrillMs, "drill that passed");
-  if (last?.outcome === "fail") broken.push(`the last drill failed: ${last.detail}`);
+  const stores = view === undefined ? [] : storesOf(view);
+  const each = (stores.length === 0 ? [undefined] : stores).map((store) => {
+    const of = stores.length > 1 ? ` of ${store}` : "";
+    const { lastGood, passed, last } = factsOf(view, store);
+    tooOld(lastGood, options.maxAgeMs, `good backup${of}`);
+    tooOld(passed, options.requireDrillMs, `drill${of} that passed`);
+    if (last?.outcome === "fail") broken.push(`the last drill${of} failed: ${last.detail}`);
+    return { lastGood, passed, last };
+  });
+  const damaged = view?.backups.filter(({ problems }) => problems.includes(FOUND_DAMAGED)) ?? [];
+  if (damaged.length > 0) broken.push(`a verification found damage in ${damaged.map(({ id }) => id).join(", ")}`);
+  const drills = each.flatMap(({ last }) => last ?? []).sort((a, b) => a.n - b.n);
   return {
     ok: broken.length === 0,
     verdict: broken.length === 0 ? "the promise is kept" : `the promise is NOT kept: ${broken.join("; ")}`,
     repository: objects.location,
     backups: view?.backups.length ?? 0,
-    good: good.length,
-    lastGood,
+    good: view?.backups.filter((info) => info.good).length ?? 0,
+    lastGood: oldest(each.map(({ lastGood }) => lastGood)),
     lastWatched: oldestWatched(view),
-    lastVerified: entriesOf(entries, "verified").findLast((entry) => entry.ok)?.at ?? null,
-    lastDrillPassed: passed,
-    lastDrill: last?.outcome ?? null,
+    lastVerified: entriesOf(view?.catalog.entries ?? [], "verified").findLast((entry) => entry.ok)?.at ?? null,
+    lastDrillPassed: oldest(each.map(({ passed }) => passed)),
+    lastDrill: drills.at(-1)?.outcome ?? null,
     broken,
     anchor: view?.catalog.anchor,
   };
@@ -69,6 +83,21 @@ export async function backupStatus(objects: ObjectStore, options: StatusOptions 
 function oldestWatched(view: RepositoryView | undefined): number | null {
   const instants = view?.watched.map(({ manifest }) => manifest?.instant ?? 0) ?? [];
   return instants.length === 0 ? null : Math.min(...instants);
+}
+
+/** What is known of one store; undefined: of a repository without any. */
+function factsOf(view: RepositoryView | undefined, store: string | undefined) {
+  const drills = view === undefined ? [] : drillsOf(view, store);
+  return {
+    lastGood: view === undefined ? null : (newestGood(view, store)?.manifest?.instant ?? null),
+    passed: drills.findLast(({ outcome }) => outcome === "pass")?.at ?? null,
+    last: drills.at(-1),
+  };
+}
+
+/** Of several stores, the one that is worst off counts. */
+function oldest(times: readonly (number | null)[]): number | null {
+  return times.includes(null) ? null : Math.min(...(times as number[]));
 }
 
 async function tryView(objects: ObjectStore): Promise<RepositoryView | undefined> {
@@ -80,7 +109,8 @@ async function tryView(objects: ObjectStore): Promise<RepositoryView | undefined
   }
 }
 
-function spanOf(ms: number): string {
+/** A span of time, in words. */
+export function spanOf(ms: number): string {
   const hours = ms / 3_600_000;
   return hours >= 48
     ? `${(hours / 24).toFixed(1)} days`

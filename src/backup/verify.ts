@@ -9,7 +9,7 @@ import { backupReader } from "./backup-reader.ts";
 import { appendToCatalog } from "./catalog.ts";
 import { type Manifest, type Part, partName, partsOf } from "./manifest.ts";
 import type { ObjectStore } from "./objects.ts";
-import { type BackupInfo, findBackup, viewRepository } from "./repository.ts";
+import { type BackupInfo, findBackup, FOUND_DAMAGED, SOURCE_DAMAGED, viewRepository } from "./repository.ts";
 import { decodeSealed, encodeSealed, sha256Of } from "./sealed-json.ts";
 import { type DefinedActors, digestOfStates, foldStates } from "./states.ts";
 
@@ -144,13 +144,14 @@ async function verify(objects: ObjectStore, options: VerifyOptions): Promise<Ver
     ok,
     coverage,
     detail: verdict,
+    damaged: backups.filter((one) => !one.ok).map(({ id }) => id),
   });
   return { ...report, verdict, anchor };
 }
 
-/** Being marked as damaged is not a problem of what is stored. */
-function problemsOf({ problems, manifest }: BackupInfo): string[] {
-  return manifest?.verdict === "damaged" && problems.length === 1 ? [] : [...problems];
+/** That its source was damaged is no problem of what is stored, and what an earlier run has found is found again, or mended. */
+function problemsOf({ problems }: BackupInfo): string[] {
+  return problems.filter((what) => what !== SOURCE_DAMAGED && what !== FOUND_DAMAGED);
 }
 
 /** Every part once, with the backups that it is of. */

@@ -17,6 +17,13 @@ export function addExamples(command: Command, examples: readonly (readonly [comm
   return command.addHelpText("after", `\nExamples:\n${lines.join("\n")}`);
 }
 
+export function repositoryOption(command: Command): Command {
+  return command.option(
+    "--repository <dir>",
+    "where the backups are (default: PAPYRA_REPOSITORY, the configuration's `backups`, else ./backups)",
+  );
+}
+
 export function wholeNumber(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;

@@ -1,7 +1,7 @@
 // The commands below `papyra backup`.
 import type { Command } from "commander";
 import { Option } from "commander";
-import { addExamples, type Leaf, wholeNumber } from "./command-parts.ts";
+import { addExamples, type Leaf, repositoryOption, wholeNumber } from "./command-parts.ts";
 
 const LEVELS = ["names", "checksums", "replay"];
 const COUNT_MAX = 100_000;
@@ -12,10 +12,7 @@ export function addBackup(program: Command, leaf: Leaf): void {
     .description("Back a store up, prove that the backups are good, and restore them.");
   const load = () => import("./run-backup.ts");
   const command = (name: string, summary: string, run: (commands: Awaited<ReturnType<typeof load>>) => Handlers) =>
-    leaf(group, name, summary, async () => run(await load())).option(
-      "--repository <dir>",
-      "where the backups are (default: PAPYRA_REPOSITORY, the configuration's `backups`, else ./backups)",
-    );
+    repositoryOption(leaf(group, name, summary, async () => run(await load())));
   addCreate(command);
   addWatch(command);
   addLooking(command);
@@ -38,7 +35,7 @@ function addCreate(command: Add): void {
       .option("--states", "also fold the states of all actors of the configuration, for drills to compare with"),
     [
       ["papyra backup create --path persistence --repository backups", "exit 13: the source is damaged"],
-      ["papyra backup create --note 'before the upgrade'", "of the store that the configuration names"],
+      ["papyra backup create --note before-the-upgrade", "of the store that the configuration names"],
     ],
   );
   addExamples(
@@ -109,7 +106,8 @@ function addLooking(command: Add): void {
     command("status", "Whether the promise about backups is kept; for monitors.", (all) => all.runStatus)
       .option("--max-age <span>", "the newest good backup must not be older: 24h")
       .option("--require-drill <span>", "a drill must have passed within: 7d")
-      .option("--prometheus", "as metrics"),
+      .option("--prometheus", "as metrics")
+      .option("--store <id>", "only of this store (default: of each that the repository has)"),
     [["papyra backup status --max-age 24h --require-drill 7d", "exit 1 when it is not, also when nothing ran at all"]],
   );
 }
@@ -128,6 +126,7 @@ function addRestore(command: Add): void {
       .option("--plan", "only say what would be there, and what the store at --path has that would not")
       .option("--in-place", "the target is the store itself: back it up first, then put the restored one in its place")
       .option("--states", "also fold the actors of the configuration and compare with the backup")
+      .option("--store <id>", "of which store, where the repository has several (papyra backup list)")
       .option("--allow-damaged", "also a backup whose source was damaged, as it is"),
     [
       ["papyra backup restore --target restored --repository backups", "the newest good one"],
@@ -161,7 +160,8 @@ function addRestore(command: Add): void {
     )
       .argument("[id]", "which backup", "latest")
       .option("--scratch <dir>", "where; removed in the end (default: beside the repository)")
-      .option("--keep", "leave the scratch store there"),
+      .option("--keep", "leave the scratch store there")
+      .option("--store <id>", "of which store, where the repository has several (papyra backup list)"),
     [["papyra backup drill --repository backups", "exit 0: it passed; 13: it failed; 1: inconclusive"]],
   );
 }
@@ -193,7 +193,7 @@ function addPrune(command: Add): void {
     command("pin", "Keep a backup, whatever a policy says.", (all) => all.runPin)
       .argument("<id>", "which backup")
       .option("--note <text>", "why"),
-    [["papyra backup pin 20260101T031500Z-a1b2c3 --note 'audit 2026'", "it stays"]],
+    [["papyra backup pin 20260101T031500Z-a1b2c3 --note audit-2026", "it stays"]],
   );
   addExamples(
     command("unpin", "Let the policy decide about a backup again.", (all) => all.runUnpin).argument(

@@ -4,7 +4,7 @@ import { RETAINED_LOGS } from "../log/retention.ts";
 import type { RecoverMode } from "../ops/recover.ts";
 import type { StartupMode } from "../ops/startup.ts";
 import { addBackup } from "./commands-backup.ts";
-import { type Act, addExamples, type Leaf, wholeNumber } from "./command-parts.ts";
+import { type Act, addExamples, type Leaf, repositoryOption, wholeNumber } from "./command-parts.ts";
 import { addConsumers } from "./commands-consumers.ts";
 import type { Handler } from "./context.ts";
 
@@ -41,8 +41,8 @@ export function buildProgram(version: string, act: Act, configure: (program: Com
       .option("--no-progress", "show no progress on stderr")
       .version(version, "-V, --version", "print the version")
       .action(async () => {
-        const { registeredArguments: named, args } = command;
-        const words = Object.fromEntries(named.map((one, i) => [one.name(), args[i]]));
+        const { registeredArguments: named, processedArgs } = command; // with the defaults
+        const words = Object.fromEntries(named.map((one, i) => [one.name(), processedArgs[i] as unknown]));
         await act(fullName(command), load, { ...command.opts(), ...words });
       });
     return command;
@@ -215,6 +215,17 @@ function addDoctor(program: Command, leaf: Leaf): void {
       ["papyra doctor run", "everything, changing nothing"],
       ["papyra doctor run --mode scan_only --json", "for a monitor: exit 0 whatever is found"],
     ],
+  );
+  addExamples(
+    repositoryOption(
+      leaf(
+        group,
+        "checklist",
+        "What should be there before production: daily backups, restore tests, and so on; and what is not.",
+        async () => (await import("./run-checklist.ts")).runChecklist,
+      ),
+    ),
+    [["papyra doctor checklist", "exit 1 when something is not done"]],
   );
 }
 

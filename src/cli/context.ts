@@ -4,6 +4,7 @@ import { dirname, resolve } from "node:path";
 import { nodeEnv, nodeVolume, startNode } from "../env/node.ts";
 import { directoryObjects } from "../backup/directory.ts";
 import type { ObjectStore } from "../backup/objects.ts";
+import type { PapyraConfig } from "../config.ts";
 import type { Env } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
 import type { SelftestWorld } from "../ops/selftest.ts";
@@ -135,9 +136,14 @@ export class Context {
   }
 
   /** `startup.quarantineDir` of the configuration. */
-  async configuredQuarantine(): Promise<string | undefined> {
+  configuredQuarantine(): Promise<string | undefined> {
+    return this.configuredPath((config) => config.startup?.quarantineDir);
+  }
+
+  /** A path of the configuration, which is relative to its file. */
+  async configuredPath(of: (config: PapyraConfig) => string | undefined): Promise<string | undefined> {
     const { config, file } = await this.config();
-    const named = config.startup?.quarantineDir;
+    const named = of(config);
     return named === undefined || file === undefined ? undefined : resolve(dirname(file), named);
   }
 

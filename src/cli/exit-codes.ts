@@ -11,7 +11,7 @@ import type { StartupReport } from "../ops/startup.ts";
 
 export const EXIT_CODES: Readonly<Record<number, string>> = {
   0: "done, healthy",
-  1: "doctor: anomalies or a failed check, and the mode is fail_on_anomaly; backup status: the promise is not kept; a drill that says nothing",
+  1: "doctor: anomalies or a failed check, and the mode is fail_on_anomaly; doctor checklist: something is not done; backup status: the promise is not kept; a drill that says nothing",
   2: "scan found anomalies; account: seqs are missing; doctor: anomalies remain after recovery; a damaged or diverging history",
   3: "recover: anomalies remain",
   4: "startup-check: anomalies, and the mode is fail_on_anomaly",

@@ -123,6 +123,7 @@ export async function runVerify(context: Context): Promise<Outcome> {
 export async function runStatus(context: Context): Promise<Outcome> {
   const [age, drill] = [context.given("maxAge"), context.given("requireDrill")];
   const report = await backupStatus(await context.repository(), {
+    store: context.given("store"),
     maxAgeMs: age === undefined ? undefined : parseSpan("--max-age", age),
     requireDrillMs: drill === undefined ? undefined : parseSpan("--require-drill", drill),
   });
@@ -138,6 +139,7 @@ export async function runRestore(context: Context): Promise<Outcome> {
   const { plan, inPlace, states, allowDamaged } = context.options;
   const wanted = {
     point: pointOf(context),
+    store: context.given("store"),
     allowDamaged: allowDamaged === true,
     states: states === true ? await definedActors(context) : undefined,
     ...watched(context, "restoring"),
@@ -173,6 +175,7 @@ export async function runDrill(context: Context): Promise<Outcome> {
     scratch:
       scratch === undefined ? `${objects.location}.drill-${context.env.random.hex(4)}` : context.resolve(scratch),
     backup: context.given("id"),
+    store: context.given("store"),
     states: await definedActors(context, "optional"),
     keep: context.options.keep === true,
     ...watched(context, "restoring"),

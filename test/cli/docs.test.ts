@@ -117,14 +117,23 @@ describe("the fields of reports are a contract: what is documented is there", ()
       expect(documented.length, `fields of ${name}`).toBeGreaterThan(3);
       if (name === "replay") return; // needs a configuration: config.test.ts
       if (name.startsWith("consume")) return; // needs a server: redis/consume-cli.test.ts
+      const repository = /^backup |checklist/.test(name) ? ["--repository", `${dir}-backups`] : [];
+      if (repository.length > 0) await papyra(["backup", "create", "--path", dir, ...repository]);
       const needed: Readonly<Record<string, readonly string[]>> = {
         "persistence compact": ["--max-records", "1"],
         "persistence selftest": ["--seconds", "1"],
+        "backup adopt": [dir],
+        "backup restore": ["--target", `${dir}-restored`],
+        "backup restore-actor": ["account/42", "--as", "account/43"],
+        "backup prune": ["--keep-last", "1"],
+        "backup pin": ["latest"],
+        "backup unpin": ["latest"],
       };
-      const document = await papyraJson([...name.split(" "), "--path", dir, ...(needed[name] ?? [])]);
+      const argv = [...name.split(" "), ...(needed[name] ?? []), "--path", dir, ...repository];
+      const document = await papyraJson(argv);
       expect(pathsOf(document.report, "")).toEqual(expect.arrayContaining(documented));
     } finally {
-      gone(dir);
+      for (const made of ["", "-backups", "-restored"]) gone(`${dir}${made}`);
     }
   });
 });
@@ -138,7 +147,8 @@ test("the examples of the help can be parsed", async () => {
     expect(examples.length, name).toBeGreaterThan(0);
     for (const example of examples) {
       const { exit, stdout: said, stderr } = await papyra(example.split(" "), { cwd: scratchOnce });
-      expect([10, 64], `${example}: ${stderr}`).toContain(exit);
+      const nothing = example.startsWith("backup status") ? 1 : 10;
+      expect([nothing, 64], `${example}: ${stderr}`).toContain(exit);
       if (exit === 64)
         expect(said + stderr).toMatch(/a replay needs the definitions|there is no retention|stores in Redis/);
     }
