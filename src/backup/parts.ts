@@ -2,7 +2,7 @@
 // again. Where an earlier backup has cut, it is cut again, as long as the bytes are the same.
 import type { LogName } from "../log/record.ts";
 import { type Part, partName } from "./manifest.ts";
-import { OBJECT_BYTES_MAX, type ObjectStore } from "./objects.ts";
+import { CONTENT_BYTES_MAX, type ObjectStore } from "./objects.ts";
 import { sha256Of } from "./sealed-json.ts";
 
 /** A part ends at the first line break behind so many bytes: one request, and a few of them in memory. */
@@ -48,7 +48,7 @@ export class PartWriter {
   async push(chunk: Uint8Array): Promise<void> {
     let rest = chunk;
     while (rest.length > 0) {
-      const wanted = (this.#known[0]?.bytes ?? OBJECT_BYTES_MAX) - this.#heldBytes;
+      const wanted = (this.#known[0]?.bytes ?? CONTENT_BYTES_MAX) - this.#heldBytes;
       const taken = rest.subarray(0, wanted);
       this.#held.push(Buffer.from(taken));
       this.#heldBytes += taken.length;
@@ -84,11 +84,11 @@ export class PartWriter {
     while (this.#heldBytes >= PART_BYTES) {
       const bytes = Buffer.concat(this.#held);
       const newline = bytes.indexOf(NEWLINE, PART_BYTES - 1);
-      if (newline < 0 && bytes.length < OBJECT_BYTES_MAX) {
+      if (newline < 0 && bytes.length < CONTENT_BYTES_MAX) {
         this.#hold(bytes);
         return;
       }
-      const end = newline < 0 ? OBJECT_BYTES_MAX : newline + 1;
+      const end = newline < 0 ? CONTENT_BYTES_MAX : newline + 1;
       await this.#store(bytes.subarray(0, end));
       this.#hold(bytes.subarray(end));
     }

@@ -2,7 +2,7 @@
 import { PapyraError } from "../errors.ts";
 import { type Catalog, type CatalogEntry, entriesOf, readCatalog } from "./catalog.ts";
 import { secondOf, decodeManifest, idOfManifest, type Manifest, MANIFEST_PREFIX, manifestName } from "./manifest.ts";
-import type { ObjectStore } from "./objects.ts";
+import { getUnjudged, type ObjectStore } from "./objects.ts";
 import { sha256Of } from "./sealed-json.ts";
 
 /** A backup, and what the catalog says of it. */
@@ -38,7 +38,7 @@ export async function viewRepository(
   for await (const { name } of objects.list(MANIFEST_PREFIX)) {
     const id = idOfManifest(name);
     if (id === undefined || expired.has(id)) continue; // a prune that was interrupted has not removed its manifest yet
-    const bytes = await objects.get(name);
+    const bytes = await getUnjudged(objects, name);
     if (bytes !== undefined) backups.push(infoOf(id, bytes, catalog.entries));
   }
   const numbers = new Map(catalog.entries.filter(isCreation).map(({ n, backup }) => [backup, n]));

@@ -12,14 +12,47 @@ export function addBackup(program: Command, leaf: Leaf): void {
     .description("Back a store up, prove that the backups are good, and restore them.");
   const load = () => import("./run-backup.ts");
   const command = (name: string, summary: string, run: (commands: Awaited<ReturnType<typeof load>>) => Handlers) =>
-    leaf(group, name, summary, async () => run(await load())).option(
-      "--repository <dir>",
-      "where the backups are (default: PAPYRA_REPOSITORY, the configuration's `backups`, else ./backups)",
-    );
+    leaf(group, name, summary, async () => run(await load()))
+      .option(
+        "--repository <dir>",
+        "where the backups are (default: PAPYRA_REPOSITORY, the configuration's `backups`, else ./backups)",
+      )
+      .option(
+        "--age-identity <file>",
+        "opens an encrypted repository; may be repeated (default: PAPYRA_AGE_IDENTITY)",
+        collect,
+      );
   addCreate(command);
   addLooking(command);
   addRestore(command);
   addPrune(command);
+  addRotateKeys(command);
+}
+
+function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
+
+/** For what stores something. */
+function packing(command: Command): Command {
+  return command
+    .option("--compress", "compress what is stored")
+    .option("--age-recipient <key>", "encrypt the repository for this age public key; may be repeated", collect);
+}
+
+function addRotateKeys(command: Add): void {
+  addExamples(
+    command(
+      "rotate-keys",
+      "Let others, and only them, open an encrypted repository from now on; nothing is copied.",
+      (all) => all.runRotateKeys,
+    ).option(
+      "--age-recipient <key>",
+      "an age public key that shall open it; repeat it for each (default: the configuration's)",
+      collect,
+    ),
+    [["papyra backup rotate-keys --age-identity old.txt --age-recipient age1...", "old.txt opens it now"]],
+  );
 }
 
 type Commands = typeof import("./run-backup.ts");
@@ -28,20 +61,25 @@ type Add = (name: string, summary: string, run: (commands: Commands) => Handlers
 
 function addCreate(command: Add): void {
   addExamples(
-    command(
-      "create",
-      "Back a store up: one instant, also beside a running system; only what is new is stored.",
-      (all) => all.runCreate,
+    packing(
+      command(
+        "create",
+        "Back a store up: one instant, also beside a running system; only what is new is stored.",
+        (all) => all.runCreate,
+      ),
     )
       .option("--note <text>", "kept with the backup, for people")
       .option("--states", "also fold the states of all actors of the configuration, for drills to compare with"),
     [
       ["papyra backup create --path persistence --repository backups", "exit 13: the source is damaged"],
       ["papyra backup create --note 'before the upgrade'", "of the store that the configuration names"],
+      ["papyra backup create --compress --age-recipient age1...", "encrypted; later ones need --age-identity alone"],
     ],
   );
   addExamples(
-    command("adopt", "Take in a copy of a store that was made by hand (cp -r), as it is.", (all) => all.runAdopt)
+    packing(
+      command("adopt", "Take in a copy of a store that was made by hand (cp -r), as it is.", (all) => all.runAdopt),
+    )
       .argument("<dir>", "the copy")
       .option("--note <text>", "kept with the backup, for people"),
     [
