@@ -1,6 +1,7 @@
 // One packed object: a header of 40 bytes, then the content, compressed, encrypted, or both. Numbers are big-endian.
 //   0 magic (8)   8 version   9 compression: 0 none, 1 brotli   10 encryption: 0 none, 1 AES-256-GCM   11 zero
-//   12 number of the data key, or 0   16 bytes of the plain content   20 bytes behind the header   24 nonce (12)
+//   12 number of the data key, or 0   16 bytes of the plain content   20 bytes behind the header   24 nonce (12);
+//   not encrypted: CRC-32 of what is behind the header (4), and zeros
 //   36 CRC-32 of all that: it tells a damaged header from one that is not understood, and from a wrong key
 // Encrypted content ends with its tag; the header and the object's name are authenticated with it, so that neither can be
 // exchanged. Compression comes first: encrypted bytes do not shrink.
@@ -63,7 +64,7 @@ export async function pack(
   header.writeUInt32BE(dataKey?.number ?? 0, 12);
   header.writeUInt32BE(plain.length, 16);
   header.writeUInt32BE(body.length + (dataKey === undefined ? 0 : TAG_BYTES), 20);
-  const nonce = dataKey === undefined ? Buffer.alloc(NONCE_BYTES) : newNonce();
+  const nonce = dataKey === undefined ? checksumOf(body) : newNonce();
   nonce.copy(header, NONCE_AT);
   header.writeUInt32BE(crc32(header.subarray(0, CRC_AT)), CRC_AT);
   const stored = dataKey === undefined ? body : seal(dataKey.key, nonce, contextOf(header, name), body);
@@ -111,8 +112,16 @@ export async function unpack(
   let body: Buffer | undefined = stored.subarray(HEADER_BYTES);
   if (body.length !== bodyBytes || plainBytes > OBJECT_BYTES_MAX) return undefined;
   if (key !== undefined) body = open(key, nonce, contextOf(header.bytes, name), body);
+  else if (!checksumOf(body).equals(nonce)) return undefined;
   if (body !== undefined && compressed) body = await decompress(body, plainBytes);
   return body?.length === plainBytes ? body : undefined;
+}
+
+/** In the place of a nonce: brotli itself does not notice every flipped bit. */
+function checksumOf(body: Buffer): Buffer {
+  const field = Buffer.alloc(NONCE_BYTES);
+  field.writeUInt32BE(crc32(body));
+  return field;
 }
 
 function startsPacked(bytes: Buffer): boolean {

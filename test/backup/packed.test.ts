@@ -1,5 +1,6 @@
 // Packed repositories: whatever is done with backups is done the same over compressed and encrypted objects, and nobody reads
 // or continues an encrypted repository without its key.
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -125,7 +126,7 @@ test("a mixed repository: what was stored unpacked, and then compressed, is read
     expect(await contents(at(`/r${i}`))).toEqual(states[i]);
   }
   const forms = new Set((await namesIn(inner, "segments/")).map((name) => name.split(".").at(-1)));
-  expect([...forms].sort()).toEqual(["enc", "part"]);
+  expect(forms).toEqual(new Set(["enc", "part"]));
   const part = (await namesIn(inner, "segments/")).find((name) => name.endsWith(".part")) as string;
   await reader.remove(part);
   expect(await reader.stat(part)).toBeUndefined();
@@ -209,10 +210,9 @@ test("rotating: others open everything, the former ones nothing, and what is new
 });
 
 test("sizes: the largest content fits, and an object that would unfold beyond what it says is not unfolded", async () => {
-  const { objects: inner } = world();
+  const inner = directoryObjects(nodeEnv, mkdtempSync(join(dir, "sizes-")));
   const objects = packObjects(inner, { ...encryptedFor(ada), compression: "brotli" });
-  const { newKey } = await import("../../src/backup/cipher.ts");
-  const noise = Buffer.concat(Array.from({ length: CONTENT_BYTES_MAX / 32 }, newKey));
+  const noise = randomBytes(CONTENT_BYTES_MAX);
   await objects.put("state/noise", noise);
   expect((await objects.get("state/noise"))?.equals(noise)).toBe(true);
   expect((await objects.stat("state/noise"))?.bytes).toBe(noise.length);
@@ -226,6 +226,7 @@ test("sizes: the largest content fits, and an object that would unfold beyond wh
     header.writeUInt32BE(0, 12);
     header.writeUInt32BE(plainBytes, 16);
     header.writeUInt32BE(bomb.length, 20);
+    header.fill(0, 24, 36).writeUInt32BE(crc32(bomb), 24);
     header.writeUInt32BE(crc32(header.subarray(0, 36)), 36);
     await inner.put("state/bomb", Buffer.concat([header, bomb]));
     const before = process.memoryUsage().rss;
