@@ -7,6 +7,16 @@ import { type StartupMode, STARTUP_MODES } from "./ops/startup.ts";
 import { oneOf, refuseUnknown, text } from "./options.ts";
 import type { RedisStoreOptions } from "./redis/options.ts";
 
+/** A directory of backups that are compressed or encrypted; of a bucket: `packed(...)` of papyra/backup. */
+export interface BackupsConfig {
+  readonly directory: string;
+  readonly compression?: "brotli" | "none";
+  /** Public age keys: `age1...`. */
+  readonly recipients?: readonly string[];
+  /** A file with secret age keys, as age-keygen writes it. */
+  readonly identityFile?: string;
+}
+
 /** What a configuration file exports by default. Paths in it are relative to the file itself. */
 export interface PapyraConfig {
   /** The directory of the store. Default `persistence` in the current directory. */
@@ -22,7 +32,7 @@ export interface PapyraConfig {
     readonly quarantineDir?: string;
   };
   /** Where backups are kept: a directory, or an object store such as a bucket. Default `backups`. */
-  readonly backups?: string | ObjectStore;
+  readonly backups?: string | ObjectStore | BackupsConfig;
   /** What `papyra doctor checklist` cannot see by itself. */
   readonly checklist?: {
     /** The file that says how a restore is done, for people. */
@@ -72,9 +82,7 @@ export function checkConfig(value: unknown): PapyraConfig {
     oneOf("startup.mode", startup.mode, "fail_on_anomaly", STARTUP_MODES);
     if (startup.quarantineDir !== undefined) text("startup.quarantineDir", startup.quarantineDir);
   }
-  if (typeof backups === "string") text("backups", backups);
-  else if (backups !== undefined && !(isObject(backups) && typeof backups.hold === "function"))
-    throw wrong("backups", backups, "a directory or an object store");
+  checkBackups(backups);
   if (checklist !== undefined) {
     if (!isObject(checklist)) throw wrong("checklist", checklist, "an object");
     refuseUnknown("`checklist`", checklist, ["restoreProcedure"]);
@@ -84,6 +92,19 @@ export function checkConfig(value: unknown): PapyraConfig {
     throw wrong("actors", actors, "a list of actor definitions");
   }
   return value as PapyraConfig;
+}
+
+function checkBackups(backups: unknown): void {
+  if (backups === undefined) return;
+  if (typeof backups === "string") return void text("backups", backups);
+  if (!isObject(backups)) throw wrong("backups", backups, "a directory, an object store or an object with `directory`");
+  if (typeof backups.hold === "function") return;
+  refuseUnknown("`backups`", backups, ["directory", "compression", "recipients", "identityFile"]);
+  text("backups.directory", backups.directory);
+  oneOf("backups.compression", backups.compression, "none", ["brotli", "none"]);
+  if (backups.identityFile !== undefined) text("backups.identityFile", backups.identityFile);
+  if (backups.recipients !== undefined && !Array.isArray(backups.recipients))
+    throw wrong("backups.recipients", backups.recipients, "a list of age recipients");
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

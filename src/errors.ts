@@ -42,6 +42,7 @@ export const ERRORS = {
   REPOSITORY_LOCKED: { summary: "another process works on the repository", exit: 11, retryable: true },
   BACKUP_NOT_FOUND: { summary: "there is no such backup or repository", exit: 10, retryable: false },
   BACKUP_DAMAGED: { summary: "a backup is not what it was, or its source was damaged", exit: 13, retryable: false },
+  KEY_WRONG: { summary: "an encrypted repository needs another key", exit: 12, retryable: false },
   RESTORE_OUT_OF_RANGE: { summary: "no backup reaches the point that was asked for", exit: 14, retryable: false },
   TARGET_NOT_EMPTY: { summary: "a restore never overwrites what is there", exit: 64, retryable: false },
   CLIENT_MISSING: { summary: "a package that this store needs is not installed", exit: 64, retryable: false },

@@ -6,7 +6,7 @@ import { PapyraError } from "../errors.ts";
 import { LOG_NAMES } from "../log/record.ts";
 import { parseFileName } from "../log/segments.ts";
 import { type BackedUpSegment, type Manifest, type Part, partName } from "./manifest.ts";
-import type { ObjectStore } from "./objects.ts";
+import { getUnjudged, type ObjectStore } from "./objects.ts";
 import { sha256Of } from "./sealed-json.ts";
 
 /** Rejects, while it is read, with BACKUP_DAMAGED where a part is gone or not what it was. */
@@ -57,7 +57,7 @@ async function loadPart(
   part: Part,
   segment: BackedUpSegment,
 ): Promise<Buffer> {
-  const bytes = await objects.get(name);
+  const bytes = await getUnjudged(objects, name);
   if (bytes !== undefined && sha256Of(bytes) === part.sha256) return bytes;
   const what = bytes === undefined ? "is gone" : "is not what was stored";
   throw new PapyraError("BACKUP_DAMAGED", `backup ${id}: ${name}, a part of ${segment.name}, ${what}`, {

@@ -1,7 +1,7 @@
 // A repository in a directory. Objects are files, put in place by temporary file, sync, rename and directory sync. A hold is a
 // file in holds/ that its holder keeps locked: the kernel frees it when the process dies, and whoever comes next removes it.
 import { dirname, join } from "node:path";
-import { publish, readSmall, syncAncestors, writeAll, writeTemporary } from "../env/durable.ts";
+import { publish, readSmall, readStart, syncAncestors, writeAll, writeTemporary } from "../env/durable.ts";
 import type { Env, FileLock } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
 import { parseObject } from "../log/codec.ts";
@@ -71,6 +71,12 @@ class DirectoryObjects implements ObjectStore {
   async stat(name: string): Promise<ObjectInfo | undefined> {
     const stat = await this.env.fs.stat(this.#path(name));
     return stat?.kind === "file" ? { name, bytes: stat.bytes, storedMs: stat.changedMs } : undefined;
+  }
+
+  async start(name: string, bytesMax: number): Promise<Buffer | undefined> {
+    const { fs } = this.env;
+    const path = this.#path(name);
+    return (await fs.stat(path))?.kind === "file" ? readStart(fs, path, bytesMax) : undefined;
   }
 
   async *list(prefix: string): AsyncGenerator<ObjectInfo> {

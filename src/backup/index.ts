@@ -10,6 +10,7 @@ import { directoryObjects } from "./directory.ts";
 import { drillBackup, type DrillOptions, type DrillReport } from "./drill.ts";
 import type { Instant } from "./instant.ts";
 import type { ObjectStore } from "./objects.ts";
+import { packObjects, type PackedOptions } from "./packed.ts";
 import { pinBackup } from "./pins.ts";
 import { planPrune, prune, type PruneOptions, type PruneReport } from "./prune.ts";
 import { type RepositoryView, viewRepository } from "./repository.ts";
@@ -31,6 +32,9 @@ export {
   type ObjectInfo,
   type ObjectStore,
 } from "./objects.ts";
+export type { Compression } from "./pack.ts";
+export type { PackedOptions } from "./packed.ts";
+export { rotateKeys, type RotateKeysOptions, type RotateKeysReport } from "./rotate-keys.ts";
 export type { Point } from "./points.ts";
 export type { PruneOptions, PruneReport, PrunedBackup } from "./prune.ts";
 export type { BackupInfo, RepositoryView } from "./repository.ts";
@@ -96,7 +100,7 @@ export interface Backups extends BackupTaker<CreateOptions, CreateReport> {
  * ```
  */
 export function backups(place: string | ObjectStore, env?: Env): Backups {
-  const objects = typeof place === "string" ? directoryObjects(env ?? nodeEnv, place) : place;
+  const objects = packed(place, {}, env);
   const world = env ?? objects.env;
   return {
     location: objects.location,
@@ -126,6 +130,31 @@ export function backups(place: string | ObjectStore, env?: Env): Backups {
 
 /** Of the time of a process that has other things to do. */
 const SHARE_DEFAULT = 0.15;
+/**
+ * A directory, or another object store, in which everything is kept compressed, encrypted, or both. Without options it reads whatever is there that needs no key, and
+ * refuses to write into an encrypted repository.
+ * Rejects with OPTION_INVALID; what is used later rejects with KEY_WRONG (no identity opens the repository: nothing is damaged) and
+ * BACKUP_DAMAGED (an object, or the key file, is not what was stored).
+ *
+ * @example
+ * ```ts
+ * import { backups, packed } from "papyra/backup";
+ * import { fileStore, openStore } from "papyra";
+ * import { SimDisk } from "papyra/testing";
+ * import { generateX25519Identity, identityToRecipient } from "age-encryption";
+ * const { env } = new SimDisk();
+ * const identity = await generateX25519Identity(); // age-keygen makes one, too; keep it where the backups are not
+ * const recipients = [await identityToRecipient(identity)];
+ * const objects = packed("/backups", { compression: "brotli", recipients, identities: [identity] }, env);
+ * const store = await openStore(fileStore({ path: "/persistence" }, env));
+ * await backups(objects).take(store);
+ * const checked = await backups(objects).verify();
+ * if (!checked.ok) throw new Error(checked.verdict);
+ * ```
+ */
+export function packed(place: string | ObjectStore, options: PackedOptions = {}, env: Env = nodeEnv): ObjectStore {
+  return packObjects(typeof place === "string" ? directoryObjects(env, place) : place, options);
+}
 
 /** The barrier: everything that was accepted by now is durable, and what is acknowledged is told for all logs at once. */
 async function instantOf(store: Store): Promise<Instant> {

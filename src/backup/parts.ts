@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import type { LogName } from "../log/record.ts";
 import { type Part, partName } from "./manifest.ts";
-import { OBJECT_BYTES_MAX, type ObjectStore } from "./objects.ts";
+import { CONTENT_BYTES_MAX, getUnjudged, type ObjectStore } from "./objects.ts";
 
 /** A part ends at the first line break behind so many bytes: one request, and a few of them in memory. */
 const PART_BYTES = 8 << 20;
@@ -13,7 +13,7 @@ const NEWLINE = 0x0a;
 export class PartSink {
   readonly objects: ObjectStore;
   /** What is not stored yet of the segment at hand; used again for the next one. */
-  readonly buffer: Buffer = Buffer.allocUnsafeSlow(OBJECT_BYTES_MAX);
+  readonly buffer: Buffer = Buffer.allocUnsafeSlow(CONTENT_BYTES_MAX);
   readBytes = 0;
   storedBytes = 0;
 
@@ -40,7 +40,7 @@ export class PartSink {
   async store(log: LogName, bytes: Buffer, sha256: string): Promise<Part> {
     const part = { sha256, bytes: bytes.length };
     const name = partName(log, part);
-    const there = await this.objects.get(name);
+    const there = await getUnjudged(this.objects, name);
     if (there?.equals(bytes) === true) return part; // one that is damaged is mended
     await this.objects.put(name, bytes);
     this.storedBytes += bytes.length;
@@ -79,7 +79,7 @@ export class PartWriter {
   async push(chunk: Uint8Array): Promise<void> {
     let rest = chunk;
     while (rest.length > 0) {
-      const taken = rest.subarray(0, (this.#known[0]?.bytes ?? OBJECT_BYTES_MAX) - this.#held);
+      const taken = rest.subarray(0, (this.#known[0]?.bytes ?? CONTENT_BYTES_MAX) - this.#held);
       this.#sink.buffer.set(taken, this.#held);
       this.#held += taken.length;
       this.offset += taken.length;
@@ -114,8 +114,8 @@ export class PartWriter {
     }
     while (this.#held >= PART_BYTES) {
       const newline = buffer.subarray(0, this.#held).indexOf(NEWLINE, PART_BYTES - 1);
-      if (newline < 0 && this.#held < OBJECT_BYTES_MAX) return;
-      await this.#store(newline < 0 ? OBJECT_BYTES_MAX : newline + 1);
+      if (newline < 0 && this.#held < CONTENT_BYTES_MAX) return;
+      await this.#store(newline < 0 ? CONTENT_BYTES_MAX : newline + 1);
     }
   }
 

@@ -10,7 +10,7 @@ import {
   manifestName,
   WATCH_PREFIX,
 } from "./manifest.ts";
-import type { ObjectStore } from "./objects.ts";
+import { getUnjudged, type ObjectStore } from "./objects.ts";
 import { sha256Of } from "./sealed-json.ts";
 
 export const SOURCE_DAMAGED = "its source was damaged when it was made";
@@ -53,7 +53,7 @@ export async function viewRepository(
   for await (const { name } of objects.list(MANIFEST_PREFIX)) {
     const id = idOfManifest(name);
     if (id === undefined || expired.has(id)) continue; // a prune that was interrupted has not removed its manifest yet
-    const bytes = await objects.get(name);
+    const bytes = await getUnjudged(objects, name);
     if (bytes !== undefined) backups.push(infoOf(id, bytes, catalog.entries));
   }
   const numbers = new Map(catalog.entries.filter(isCreation).map(({ n, backup }) => [backup, n]));
@@ -63,7 +63,7 @@ export async function viewRepository(
   backups.sort((a, b) => instant(a) - instant(b) || number(a) - number(b)); // several may be of one moment
   const watched: BackupInfo[] = [];
   for await (const { name } of objects.list(WATCH_PREFIX)) {
-    const bytes = await objects.get(name);
+    const bytes = await getUnjudged(objects, name);
     if (bytes !== undefined) watched.push(watchedInfo(name, bytes));
   }
   if (backups.length === 0 && watched.length === 0 && catalog.anchor === undefined)

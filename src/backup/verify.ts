@@ -8,7 +8,7 @@ import { refuseUnknown } from "../options.ts";
 import { backupReader } from "./backup-reader.ts";
 import { appendToCatalog } from "./catalog.ts";
 import { type Manifest, type Part, partName, partsOf } from "./manifest.ts";
-import type { ObjectStore } from "./objects.ts";
+import { getUnjudged, type ObjectStore } from "./objects.ts";
 import { type BackupInfo, findBackup, FOUND_DAMAGED, SOURCE_DAMAGED, viewRepository } from "./repository.ts";
 import { decodeSealed, encodeSealed, sha256Of } from "./sealed-json.ts";
 import { type DefinedActors, digestOfStates, foldStates } from "./states.ts";
@@ -201,9 +201,10 @@ async function checkBytes(
     for (const { name, part, backups } of due) {
       options.signal?.throwIfAborted();
       if (clock.monotonicMs() >= until) break;
-      const bytes = await objects.get(name);
+      const bytes = await getUnjudged(objects, name);
       if (bytes === undefined || sha256Of(bytes) !== part.sha256) {
-        if (bytes?.length === part.bytes) say(backups, `${name} is not what was stored: its checksum differs`);
+        const seen = (await objects.stat(name))?.bytes !== part.bytes; // by its size
+        if (!seen) say(backups, `${name} is not what was stored: its checksum differs`);
         remembered.delete(name);
       } else remembered.set(name, Math.round(clock.nowMs() / 1000));
       partsRead += 1;
@@ -242,7 +243,7 @@ function chooseParts(
 }
 
 async function recall(objects: ObjectStore): Promise<Map<string, number>> {
-  const bytes = await objects.get(MEMORY);
+  const bytes = await getUnjudged(objects, MEMORY);
   const verified = bytes === undefined ? undefined : decodeSealed(bytes)?.verified;
   return new Map(Object.entries((verified ?? {}) as Record<string, number>));
 }

@@ -17,11 +17,23 @@ export function addExamples(command: Command, examples: readonly (readonly [comm
   return command.addHelpText("after", `\nExamples:\n${lines.join("\n")}`);
 }
 
+/** Which repository, and what opens it. */
 export function repositoryOption(command: Command): Command {
-  return command.option(
-    "--repository <dir>",
-    "where the backups are (default: PAPYRA_REPOSITORY, the configuration's `backups`, else ./backups)",
-  );
+  return command
+    .option(
+      "--repository <dir>",
+      "where the backups are (default: PAPYRA_REPOSITORY, the configuration's `backups`, else ./backups)",
+    )
+    .option(
+      "--age-identity <file>",
+      "opens an encrypted repository; may be repeated (default: PAPYRA_AGE_IDENTITY)",
+      collected,
+    );
+}
+
+/** For an option that may be repeated. */
+export function collected(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
 }
 
 export function wholeNumber(min: number, max: number): (text: string) => number {

@@ -1,7 +1,7 @@
 // The commands below `papyra backup`.
 import type { Command } from "commander";
 import { Option } from "commander";
-import { addExamples, type Leaf, repositoryOption, wholeNumber } from "./command-parts.ts";
+import { addExamples, collected, type Leaf, repositoryOption, wholeNumber } from "./command-parts.ts";
 
 const LEVELS = ["names", "checksums", "replay"];
 const COUNT_MAX = 100_000;
@@ -18,6 +18,29 @@ export function addBackup(program: Command, leaf: Leaf): void {
   addLooking(command);
   addRestore(command);
   addPrune(command);
+  addRotateKeys(command);
+}
+
+/** For what stores something. */
+function packing(command: Command): Command {
+  return command
+    .option("--compress", "compress what is stored")
+    .option("--age-recipient <key>", "encrypt the repository for this age public key; may be repeated", collected);
+}
+
+function addRotateKeys(command: Add): void {
+  addExamples(
+    command(
+      "rotate-keys",
+      "Let others, and only them, open an encrypted repository from now on; nothing is copied.",
+      (all) => all.runRotateKeys,
+    ).option(
+      "--age-recipient <key>",
+      "an age public key that shall open it; repeat it for each (default: the configuration's)",
+      collected,
+    ),
+    [["papyra backup rotate-keys --age-identity old.txt --age-recipient age1...", "old.txt opens it now"]],
+  );
 }
 
 type Commands = typeof import("./run-backup.ts");
@@ -26,20 +49,25 @@ type Add = (name: string, summary: string, run: (commands: Commands) => Handlers
 
 function addCreate(command: Add): void {
   addExamples(
-    command(
-      "create",
-      "Back a store up: one instant, also beside a running system; only what is new is stored.",
-      (all) => all.runCreate,
+    packing(
+      command(
+        "create",
+        "Back a store up: one instant, also beside a running system; only what is new is stored.",
+        (all) => all.runCreate,
+      ),
     )
       .option("--note <text>", "kept with the backup, for people")
       .option("--states", "also fold the states of all actors of the configuration, for drills to compare with"),
     [
       ["papyra backup create --path persistence --repository backups", "exit 13: the source is damaged"],
       ["papyra backup create --note before-the-upgrade", "of the store that the configuration names"],
+      ["papyra backup create --compress --age-recipient age1...", "encrypted; later ones need --age-identity alone"],
     ],
   );
   addExamples(
-    command("adopt", "Take in a copy of a store that was made by hand (cp -r), as it is.", (all) => all.runAdopt)
+    packing(
+      command("adopt", "Take in a copy of a store that was made by hand (cp -r), as it is.", (all) => all.runAdopt),
+    )
       .argument("<dir>", "the copy")
       .option("--note <text>", "kept with the backup, for people"),
     [
@@ -53,10 +81,12 @@ function addCreate(command: Add): void {
 
 function addWatch(command: Add): void {
   addExamples(
-    command(
-      "watch",
-      "Ship what becomes durable as it comes, until a signal; now and then make a backup of its own.",
-      (all) => all.runWatch,
+    packing(
+      command(
+        "watch",
+        "Ship what becomes durable as it comes, until a signal; now and then make a backup of its own.",
+        (all) => all.runWatch,
+      ),
     )
       .option("--every <span>", "how often: so much may be missing (default: 1s)")
       .option("--backup-every <span>", "how often a backup is made of its own (default: 1h)"),

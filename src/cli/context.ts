@@ -5,6 +5,7 @@ import { nodeEnv, nodeVolume, startNode } from "../env/node.ts";
 import { directoryObjects } from "../backup/directory.ts";
 import type { ObjectStore } from "../backup/objects.ts";
 import type { PapyraConfig } from "../config.ts";
+import { packObjects } from "../backup/packed.ts";
 import type { Env } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
 import type { SelftestWorld } from "../ops/selftest.ts";
@@ -14,6 +15,7 @@ import type { CliIo, Paint } from "./io.ts";
 import type { RedisStoreOptions } from "../redis/options.ts";
 import { type Opened, openPath } from "./open.ts";
 import { namedRedis, openRedis } from "./open-redis.ts";
+import { configuredPacking, givenPacking } from "./packing.ts";
 import { NO_PROGRESS, type Progress, showProgress } from "./progress.ts";
 
 /** Options as commander leaves them. */
@@ -128,11 +130,15 @@ export class Context {
   /** Where the backups are: by --repository, PAPYRA_REPOSITORY, the configuration, or `backups`. */
   async repository(): Promise<ObjectStore> {
     const named = this.given("repository") ?? (this.io.env.PAPYRA_REPOSITORY || undefined);
-    if (named !== undefined) return directoryObjects(this.env, this.resolve(named));
+    const packing = await givenPacking(this);
+    if (named !== undefined) return packObjects(directoryObjects(this.env, this.resolve(named)), packing);
     const { config, file } = await this.config();
     const { backups = DEFAULT_REPOSITORY } = config;
-    if (typeof backups !== "string") return backups;
-    return directoryObjects(this.env, resolve(file === undefined ? this.io.cwd : dirname(file), backups));
+    if (typeof backups === "object" && "hold" in backups) return packObjects(backups, packing);
+    const base = file === undefined ? this.io.cwd : dirname(file);
+    const configured = typeof backups === "string" ? { directory: backups } : backups;
+    const objects = directoryObjects(this.env, resolve(base, configured.directory));
+    return packObjects(packObjects(objects, await configuredPacking(this, configured, base)), packing);
   }
 
   /** `startup.quarantineDir` of the configuration. */

@@ -18,6 +18,7 @@ export const EXIT_CODES: Readonly<Record<number, string>> = {
   5: "startup-check: anomalies remain after recovery",
   10: "there is no store, file, backup, repository or consumer group of that name",
   11: "the store or the repository is locked by another process",
+  12: "the key does not open the encrypted repository",
   13: "a backup, or the source of one, is damaged; a drill failed",
   14: "no backup reaches the point that was asked for",
   15: "there is no space left",

@@ -6,6 +6,7 @@ import type { PruneReport } from "../backup/prune.ts";
 import type { BackupInfo, RepositoryView } from "../backup/repository.ts";
 import type { RestoreReport } from "../backup/restore.ts";
 import type { ActorRestoreReport } from "../backup/restore-actor.ts";
+import type { RotateKeysReport } from "../backup/rotate-keys.ts";
 import type { StatusReport } from "../backup/status.ts";
 import type { VerifyReport } from "../backup/verify.ts";
 import type { WatchReport } from "../backup/watch.ts";
@@ -202,4 +203,13 @@ export function pruned(report: PruneReport, paint: Paint): string {
 
 export function pinned(report: { readonly verdict: string; readonly anchor: string }, paint: Paint): string {
   return lines(head(true, report.verdict, paint), ...anchorLine(report.anchor));
+}
+
+export function keysRotated({ verdict, keyFile, recipients, removed }: RotateKeysReport, paint: Paint): string {
+  return lines(
+    head(true, verdict, paint),
+    ...recipients.map((one) => `  opens it:        ${printable(one)}`),
+    ...removed.map((one) => `  opens it no more: ${printable(one)} (what was stored before may be known there)`),
+    `  keep a copy of ${keyFile} elsewhere: without it nothing can be read`,
+  );
 }

@@ -8,6 +8,7 @@ import { findBackup, viewRepository } from "../backup/repository.ts";
 import { restoreInPlace } from "../backup/in-place.ts";
 import { planRestore, restoreBackup } from "../backup/restore.ts";
 import { restoreActor } from "../backup/restore-actor.ts";
+import { rotateKeys } from "../backup/rotate-keys.ts";
 import type { DefinedActors } from "../backup/states.ts";
 import { backupStatus, statusMetrics } from "../backup/status.ts";
 import { type Sample, verifyBackups, type VerifyLevel } from "../backup/verify.ts";
@@ -211,6 +212,11 @@ async function pin(context: Context, unpin: boolean): Promise<Outcome> {
   const verdict = `backup ${id} ${unpin ? "is not pinned any more" : "is pinned"}`;
   const report = { ok: true, verdict, id, pinned: !unpin, anchor };
   return { exit: 0, verdict, report, text: (paint) => render.pinned(report, paint) };
+}
+
+export async function runRotateKeys(context: Context): Promise<Outcome> {
+  const report = await rotateKeys(await context.repository());
+  return { exit: 0, verdict: report.verdict, report, text: (paint) => render.keysRotated(report, paint) };
 }
 
 function watched(context: Context, what: string) {

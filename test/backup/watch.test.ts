@@ -1,5 +1,8 @@
 // A watch: what becomes durable is in the repository a round later; a watch that is started again goes on; the parts do not
 // become too many; whatever was shipped restores.
+import { spawn } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { openStore } from "../../src/backends/open.ts";
 import { prune } from "../../src/backup/prune.ts";
@@ -8,6 +11,8 @@ import { restoreBackup } from "../../src/backup/restore.ts";
 import { backupStatus } from "../../src/backup/status.ts";
 import { verifyBackups } from "../../src/backup/verify.ts";
 import { type Shipment, watchBackups } from "../../src/backup/watch.ts";
+import { gone, makeStore, scratch } from "../cli/helpers.ts";
+import { ROOT } from "../source.ts";
 import { contents, event, world } from "./world.ts";
 
 test("each round ships what is new; it goes on after a restart; nothing is stored again and again", async () => {
@@ -99,4 +104,35 @@ test("a first round that cannot be made is a failure; a later one is told and tr
   expect(report.shipments).toBeGreaterThanOrEqual(2);
   expect(report.problems).toBe(problems.length);
   await writer.close().catch(() => undefined);
+});
+
+test("papyra backup watch beside a writing process ends with exit 0 at SIGINT, with all that there was shipped", async () => {
+  const dir = scratch();
+  try {
+    await makeStore(join(dir, "store"), 5);
+    const args = [
+      "backup",
+      "watch",
+      "--path",
+      join(dir, "store"),
+      "--repository",
+      join(dir, "backups"),
+      "--every",
+      "1s",
+    ];
+    const child = spawn(process.execPath, [join(ROOT, "dist/cli/bin.js"), ...args, "--json"], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let output = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
+    const ended = new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)));
+    const shipped = join(dir, "backups", "backups");
+    while (!existsSync(shipped) || readdirSync(shipped).length === 0) await new Promise((next) => setTimeout(next, 50));
+    child.kill("SIGINT");
+    expect(await ended).toBe(0);
+    const { report } = JSON.parse(output) as { report: { ok: boolean; backups: number; last: { records: number } } };
+    expect(report).toMatchObject({ ok: true, backups: 1, last: { records: 7 } });
+  } finally {
+    gone(dir);
+  }
 });
