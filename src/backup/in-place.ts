@@ -41,7 +41,8 @@ export async function restoreInPlace(
       },
     );
   }
-  const point = options.point ?? { backup: manifest.id };
+  const wanted = options.point ?? {};
+  const point = "timeMs" in wanted || "seq" in wanted ? wanted : { backup: manifest.id };
   const claim = await live.claim("restore in place");
   try {
     const note = `before a restore of ${manifest.id} in its place`;
