@@ -265,3 +265,11 @@ test("only an anchor shows that a manifest was replaced and the catalog chained 
   expect(await seen(disk, anchor)).toEqual({ without: false, with: true });
   expect(await seen(disk, before)).toEqual({ without: false, with: false });
 });
+
+test("an entry of the catalog that was written anew is found by the one behind it, without an anchor", async () => {
+  const { disk } = await threeDays();
+  const { sha256: _, ...fields } = decodeSealed(disk.content(entryPath(2))) as Record<string, unknown>;
+  disk.put(entryPath(2), encodeSealed({ ...fields, host: "another" }));
+  const { problems } = await verifyBackups(objectsOn(disk).objects);
+  expect(problems).toEqual(["catalog/000000000003.json does not follow the entry before it"]);
+});
