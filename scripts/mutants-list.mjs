@@ -1251,4 +1251,18 @@ export const MUTANTS = [
     tests: ["test/backup/exclusion.test.ts"],
     filter: "comes second",
   },
+  {
+    name: "lineages: the last record of an ancestor is taken for the next one's",
+    file: "src/log/lineage.ts",
+    find: "({ until }) => seq <= until[log]);",
+    replace: "({ until }) => seq < until[log]);",
+    tests: ["test/log/lineage.test.ts"],
+  },
+  {
+    name: "lineages: a lineage that wrote nothing to a log forgets where its parent ended",
+    file: "src/log/lineage.ts",
+    find: "?.after ?? later?.[log] ?? 0]",
+    replace: "?.after ?? 0]",
+    tests: ["test/log/lineage.test.ts"],
+  },
 ];
