@@ -7,7 +7,7 @@ import type { Divergence } from "../ops/replay.ts";
 import { appendToCatalog } from "./catalog.ts";
 import type { ObjectStore } from "./objects.ts";
 import { choosePoint } from "./points.ts";
-import { viewRepository } from "./repository.ts";
+import { locateBackup, ofOneStore, viewRepository } from "./repository.ts";
 import { restoreBackup } from "./restore.ts";
 import { type DefinedActors, digestOfStates, foldStates } from "./states.ts";
 
@@ -46,10 +46,14 @@ export interface DrillReport {
 /** Rejects with BACKUP_NOT_FOUND, TARGET_NOT_EMPTY, STORAGE_FULL (nothing was learnt about the backup), or the signal's reason. */
 export async function drillBackup(objects: ObjectStore, env: Env, options: DrillOptions): Promise<DrillReport> {
   const { backup: wanted = "latest", store } = options;
-  const { manifest } = await choosePoint(objects, await viewRepository(objects), { backup: wanted }, store);
-  const { id: backup } = manifest;
+  const all = await viewRepository(objects);
+  const view = wanted === "latest" ? ofOneStore(all, store) : all;
+  const { id: backup, manifest, problems } = locateBackup(view, wanted);
   const started = env.clock.monotonicMs();
-  const result = await tryRestore(objects, env, backup, options);
+  const result =
+    manifest === undefined
+      ? { outcome: "fail" as const, difference: `it cannot be used: ${problems.join("; ")}`, ...NOTHING }
+      : await tryRestore(objects, env, backup, options);
   const { outcome, difference } = result;
   const seconds = (env.clock.monotonicMs() - started) / 1000;
   const detail =
@@ -58,24 +62,25 @@ export async function drillBackup(objects: ObjectStore, env: Env, options: Drill
       ? "every line is there"
       : `every line and the states of ${result.actors} actors are there`);
   const anchor = await appendToCatalog(objects, { type: "drilled", backup, outcome, detail, seconds });
-  const records = Object.values(manifest.logs).reduce((sum, log) => sum + log.records, 0);
+  const records = Object.values(manifest?.logs ?? {}).reduce((sum, log) => sum + log.records, 0);
   const verdict = `drill of backup ${backup}: ${outcome.toUpperCase()} in ${seconds.toFixed(1)} s: ${detail}`;
   return { ok: outcome === "pass", verdict, backup, records, anchor, ...result };
 }
+
+const NOTHING = { actors: undefined, bytes: 0, restoreSeconds: 0, replaySeconds: 0 };
 
 type Result = Pick<DrillReport, "outcome" | "difference" | "actors" | "bytes" | "restoreSeconds" | "replaySeconds">;
 
 async function tryRestore(objects: ObjectStore, env: Env, backup: string, options: DrillOptions): Promise<Result> {
   const { scratch, states: definitions, signal, onProgress } = options;
-  const none = { actors: undefined, bytes: 0, restoreSeconds: 0, replaySeconds: 0 };
   let restored;
   try {
     restored = await restoreBackup(objects, env, scratch, { point: { backup }, signal, onProgress });
   } catch (error) {
     if (!isPapyraError(error) || !["BACKUP_DAMAGED", "BACKUP_NOT_FOUND"].includes(error.code)) throw error;
-    return { outcome: "fail", difference: error.message, ...none };
+    return { outcome: "fail", difference: error.message, ...NOTHING };
   }
-  const measured = { ...none, bytes: restored.bytes, restoreSeconds: restored.seconds };
+  const measured = { ...NOTHING, bytes: restored.bytes, restoreSeconds: restored.seconds };
   try {
     if (definitions === undefined) return { outcome: "pass", difference: undefined, ...measured };
     const started = env.clock.monotonicMs();

@@ -150,20 +150,24 @@ function vanished(backups: readonly BackupInfo[], { entries }: Catalog): string[
     .map(({ backup }) => `the backup ${backup} is gone, and nothing in the catalog says why`);
 }
 
-/** One backup by its id, the beginning of it, or "latest": the newest good one. Rejects with BACKUP_NOT_FOUND, BACKUP_DAMAGED. */
-export function findBackup(view: RepositoryView, wanted: string): BackupInfo & { readonly manifest: Manifest } {
+/** One backup by its id, the beginning of it, or "latest": the newest good one. Rejects with BACKUP_NOT_FOUND. */
+export function locateBackup(view: RepositoryView, wanted: string): BackupInfo {
   const all = [...view.backups, ...view.watched];
   const found =
     wanted === "latest"
       ? [newestGood(view)].filter((one) => one !== undefined)
       : all.filter(({ id }) => id.startsWith(wanted));
   const [one, other] = found;
-  if (one === undefined || other !== undefined) {
-    const what = one === undefined ? `there is no backup ${wanted} in` : `several backups begin with ${wanted} in`;
-    throw new PapyraError("BACKUP_NOT_FOUND", `${what} ${view.location}`, {
-      hint: "papyra backup list names those that are there",
-    });
-  }
+  if (one !== undefined && other === undefined) return one;
+  const what = one === undefined ? `there is no backup ${wanted} in` : `several backups begin with ${wanted} in`;
+  throw new PapyraError("BACKUP_NOT_FOUND", `${what} ${view.location}`, {
+    hint: "papyra backup list names those that are there",
+  });
+}
+
+/** The same, where its manifest is needed. Rejects with BACKUP_NOT_FOUND, BACKUP_DAMAGED. */
+export function findBackup(view: RepositoryView, wanted: string): BackupInfo & { readonly manifest: Manifest } {
+  const one = locateBackup(view, wanted);
   if (one.manifest === undefined) {
     throw new PapyraError(
       "BACKUP_DAMAGED",
