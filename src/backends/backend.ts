@@ -12,6 +12,7 @@ import type { Ancestor } from "../log/lineage.ts";
 import type { LogName } from "../log/record.ts";
 import type { Reach } from "../log/ledger.ts";
 import type { StoreLimits } from "./limits.ts";
+import type { Stage } from "./stage.ts";
 
 /** Who a store is. */
 export interface StoreIdentity {
@@ -190,4 +191,6 @@ export interface Backend {
   pin?(purpose: string): Promise<Pin>;
   /** Becomes the one writer. Rejects with STORE_LOCKED, naming the holder. */
   claim(purpose: string): Promise<Claim>;
+  /** Begins a store aside, where none is yet. Rejects with TARGET_NOT_EMPTY, and with STORE_LOCKED when another one does so. */
+  stage?(purpose: string): Promise<Stage>;
 }

@@ -13,7 +13,7 @@ import type { ObjectStore } from "./objects.ts";
 import { pinBackup } from "./pins.ts";
 import { planPrune, prune, type PruneOptions, type PruneReport } from "./prune.ts";
 import { type RepositoryView, viewRepository } from "./repository.ts";
-import { planRestore, restoreBackup, type RestoreOptions, type RestoreReport } from "./restore.ts";
+import { planRestore, restoreBackup, type RestoreOptions, type RestoreReport, type RestoreTarget } from "./restore.ts";
 import { backupStatus, type StatusOptions, type StatusReport } from "./status.ts";
 import { verifyBackups, type VerifyOptions, type VerifyReport } from "./verify.ts";
 
@@ -33,7 +33,7 @@ export {
 export type { Point } from "./points.ts";
 export type { PruneOptions, PruneReport, PrunedBackup } from "./prune.ts";
 export type { BackupInfo, RepositoryView } from "./repository.ts";
-export type { RestoredLog, RestoreOptions, RestoreReport } from "./restore.ts";
+export type { RestoredLog, RestoreOptions, RestoreReport, RestoreTarget } from "./restore.ts";
 export { statusMetrics, type StatusOptions, type StatusReport } from "./status.ts";
 export type { Sample, VerifiedBackup, VerifyLevel, VerifyOptions, VerifyReport } from "./verify.ts";
 
@@ -48,9 +48,9 @@ export interface Backups extends BackupTaker<CreateOptions, CreateReport> {
   adopt(copy: Backend, options?: CreateOptions): Promise<CreateReport>;
   list(options?: { readonly anchor?: string }): Promise<RepositoryView>;
   verify(options?: VerifyOptions): Promise<VerifyReport>;
-  planRestore(target: string, options?: RestoreOptions & { readonly live?: Backend }): Promise<RestoreReport>;
-  /** To a directory that is not there, or is empty. */
-  restore(target: string, options?: RestoreOptions): Promise<RestoreReport>;
+  planRestore(target: RestoreTarget, options?: RestoreOptions & { readonly live?: Backend }): Promise<RestoreReport>;
+  /** To a directory that is not there, or is empty; or to a `redisStore` of which no key is there. */
+  restore(target: RestoreTarget, options?: RestoreOptions): Promise<RestoreReport>;
   drill(options: DrillOptions): Promise<DrillReport>;
   status(options?: StatusOptions): Promise<StatusReport>;
   planPrune(options: PruneOptions, atMs?: number): Promise<PruneReport>;

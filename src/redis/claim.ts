@@ -60,7 +60,7 @@ export class RedisClaim implements Claim {
     this.#lease = place.lease;
     this.#changed = place.changed;
     this.#witness = place.witness;
-    this.#compacting = new Compacting(connection, { ...place, token: place.lease.token });
+    this.#compacting = new Compacting(connection, place);
   }
 
   /** Compares with what the witness knows; from now on it is told now and then. */

@@ -205,3 +205,20 @@ else
 end
 return {'OK'}
 `;
+
+/**
+ * A store that was built aside takes its place. KEYS: its hash and lease; the hash where it shall be; then how many pairs there
+ * are: each stream as it was built and where it shall be; then every key that must not be there. ARGV: token, pairs.
+ */
+export const TAKE_PLACE = `
+if redis.call('HGET', KEYS[3], 'restored') == ARGV[1] then return {'DUP'} end
+${FENCE}
+local behind = 3 + 2 * tonumber(ARGV[2])
+for k = behind + 1, #KEYS do if redis.call('EXISTS', KEYS[k]) == 1 then return {'TAKEN', KEYS[k]} end end
+for k = 4, behind, 2 do if redis.call('EXISTS', KEYS[k]) == 1 then redis.call('RENAME', KEYS[k], KEYS[k + 1]) end end
+redis.call('HDEL', KEYS[1], 'writer')
+redis.call('HSET', KEYS[1], 'restored', ARGV[1])
+redis.call('DEL', KEYS[2])
+redis.call('RENAME', KEYS[1], KEYS[3])
+return {'OK'}
+`;
