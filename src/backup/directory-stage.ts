@@ -1,7 +1,7 @@
 // A store in the making under another name beside the directory that it shall be, published by one rename.
 import { dirname } from "node:path";
 import { fileBackend } from "../backends/files.ts";
-import type { Stage } from "../backends/stage.ts";
+import type { Stage } from "../backends/backend.ts";
 import { syncAncestors } from "../env/durable.ts";
 import type { Env } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";

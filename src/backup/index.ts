@@ -14,6 +14,7 @@ import { pinBackup } from "./pins.ts";
 import { planPrune, prune, type PruneOptions, type PruneReport } from "./prune.ts";
 import { type RepositoryView, viewRepository } from "./repository.ts";
 import { planRestore, restoreBackup, type RestoreOptions, type RestoreReport, type RestoreTarget } from "./restore.ts";
+export type { RestoredGroup } from "./restore-groups.ts";
 import { backupStatus, type StatusOptions, type StatusReport } from "./status.ts";
 import { verifyBackups, type VerifyOptions, type VerifyReport } from "./verify.ts";
 

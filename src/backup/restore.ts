@@ -1,7 +1,6 @@
 // Restoring a backup into a place where nothing is. The store is built under another name beside it, scanned, compared with the
 // backup, and published by one step: whenever the process or the machine dies, the target is not there, or complete.
-import type { Backend } from "../backends/backend.ts";
-import type { Stage } from "../backends/stage.ts";
+import type { Backend, Stage } from "../backends/backend.ts";
 import type { Env } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
@@ -13,6 +12,7 @@ import { stageDirectory } from "./directory-stage.ts";
 import type { ObjectStore } from "./objects.ts";
 import { type Chosen, choosePoint, outOfRange, type Point } from "./points.ts";
 import { newIdentity, planRebuild, rebuild, type RebuiltLog } from "./rebuild.ts";
+import { describeGroups, type RestoredGroup, restoreGroups } from "./restore-groups.ts";
 import { viewRepository } from "./repository.ts";
 import { type DefinedActors, digestOfStates, foldStates } from "./states.ts";
 
@@ -48,6 +48,8 @@ export interface RestoreReport {
   readonly parent: string | null;
   readonly logs: readonly RestoredLog[];
   readonly bytes: number;
+  /** The consumer groups of the backup; none in a plan. */
+  readonly groups: readonly RestoredGroup[];
   readonly states: BackedUpStates | undefined;
   /** Why the states were not compared with the manifest, or undefined: they were, and are equal. */
   readonly statesNotCompared: string | undefined;
@@ -77,6 +79,7 @@ export async function planRestore(
     parent: manifest.lineage,
     logs: restored,
     bytes: bytesOf(manifest),
+    groups: [],
     states: undefined,
     statesNotCompared: "nothing was restored",
     seconds: 0,
@@ -128,11 +131,12 @@ async function restoreTo(
   await stage.build((claim) => rebuild(source, claim, logs, identity, how));
   await verify(stage.backend, chosen, logs, options);
   const { states, statesNotCompared } = await compareStates(stage.backend, chosen, options);
+  const groups = await restoreGroups(stage, manifest, logs);
   await stage.publish();
   await appendToCatalog(objects, { type: "restored", backup: manifest.id, target, lineage: identity.lineage });
   return {
     ok: true,
-    verdict: `restored ${describe(chosen)} to ${target}: healthy`,
+    verdict: `restored ${describe(chosen)} to ${target}: healthy${describeGroups(groups)}`,
     backup: manifest.id,
     target,
     done: true,
@@ -141,6 +145,7 @@ async function restoreTo(
     parent: identity.parent,
     logs: logs.map(({ log, lastSeq }) => ({ log, lastSeq, liveSeq: undefined })),
     bytes: sizeOf(logs),
+    groups,
     states,
     statesNotCompared,
   };

@@ -39,6 +39,7 @@ function backendOf(options: ResolvedRedisOptions, env: Env): Backend {
     limits,
     env,
     view: async () => viewOf(connection, keys, await reader.look(), { location, claimed: false }),
+    viewWithGroups: async () => viewOf(connection, keys, await reader.look(true), { location, claimed: false }),
     read: (segment, from, to, id) => reader.read(segment, from, to, id),
     async quarantine(directory, files) {
       if (directory.startsWith(location)) {

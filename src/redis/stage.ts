@@ -1,11 +1,11 @@
 // A store in the making under keys of its own, beside those that it shall have. One script gives it its place: no key that is
 // there already is touched, and who waits for a stream sees none, or all of it. What a crash leaves, the next one removes.
-import type { Backend, Claim } from "../backends/backend.ts";
-import type { Stage } from "../backends/stage.ts";
+import type { Backend, Claim, Stage } from "../backends/backend.ts";
 import { PapyraError } from "../errors.ts";
 import { LOG_NAMES } from "../log/record.ts";
 import { settled } from "./claim-reply.ts";
 import type { Connection } from "./connection.ts";
+import { makeGroups } from "./group-states.ts";
 import { everyKey, type Keys, keysOf } from "./keys.ts";
 import { TAKE_PLACE } from "./scripts.ts";
 
@@ -39,6 +39,16 @@ export async function stageStore(
     backend: { ...aside.backend, view: () => claim.view(), claim: claimed(location) },
     freeBytes: () => aside.backend.freeBytes(),
     build: (work) => work(claim),
+    async makeGroups(log, groups) {
+      const { identity } = await claim.view();
+      if (identity === undefined) throw new PapyraError("INTERNAL", "groups were made before the store was built");
+      const { meta, writer } = staged;
+      await makeGroups(
+        connection,
+        { meta, writer, stream: staged.stream(log), token, lineages: identity, log },
+        groups,
+      );
+    },
     async publish() {
       const pairs = LOG_NAMES.flatMap((log) => [staged.stream(log), keys.stream(log)]);
       const all = [staged.meta, staged.writer, keys.meta, ...pairs, ...everyKey(keys)];
