@@ -68,7 +68,7 @@ function countOf({ consumers }: GroupState): number {
 async function compare(stage: Stage, { id }: Manifest, log: LogName, wanted: readonly GroupState[]): Promise<void> {
   const found = (await stage.backend.viewWithGroups?.())?.groups?.[log] ?? [];
   const [expected, actual] = [factsOf(wanted), factsOf(found)];
-  const differs = expected.find((fact) => !actual.includes(fact)) ?? actual.find((fact) => !expected.includes(fact));
+  const differs = [...expected].find((fact) => !actual.has(fact)) ?? [...actual].find((fact) => !expected.has(fact));
   if (differs === undefined) return;
   throw new PapyraError("BACKUP_DAMAGED", `the consumer groups of ${log} are not those of backup ${id}: ${differs}`, {
     hint: "is something else writing to the server? Run the restore again",
@@ -77,12 +77,13 @@ async function compare(stage: Stage, { id }: Manifest, log: LogName, wanted: rea
 }
 
 /** All but the ids, which are others. A time in the future is one of a clock that is ahead, and the server makes it its own. */
-function factsOf(groups: readonly GroupState[]): string[] {
-  return groups.flatMap(({ group, seq, consumers }) => [
+function factsOf(groups: readonly GroupState[]): Set<string> {
+  const facts = groups.flatMap(({ group, seq, consumers }) => [
     `group ${group} at seq ${seq}`,
     ...consumers.flatMap(({ consumer, pending }) => [
       `consumer ${consumer} of ${group}`,
       ...pending.map(([of, , , count]) => `seq ${of} pending of ${consumer} of ${group}, given out ${count} times`),
     ]),
   ]);
+  return new Set(facts);
 }
