@@ -64,6 +64,19 @@ export interface StoreFinding {
   readonly leftover?: Leftover;
 }
 
+/** An entry that was given to a consumer and not acknowledged. Without a seq when it is of no record, or was deleted. */
+export type PendingState = readonly [seq: number | null, id: string, deliveredMs: number, deliveries: number];
+
+/** A consumer group that follows a log; by seqs, which mean the same wherever the log is kept. */
+export interface GroupState {
+  readonly group: string;
+  /** Every record up to this one was given out. */
+  readonly seq: number;
+  /** The id at which it stands, in this place. */
+  readonly id: string;
+  readonly consumers: readonly { readonly consumer: string; readonly pending: readonly PendingState[] }[];
+}
+
 /** What a reader learns about a store before it reads any log. */
 export interface StoreView {
   /** Undefined when nothing says who the store is: a lone log, or one of the Python Papyra. */
@@ -83,6 +96,8 @@ export interface StoreView {
    * listed. What stands behind may be in flight. Undefined when nothing tells.
    */
   readonly acknowledged?: Readonly<Partial<Record<LogName, number>>> | undefined;
+  /** The consumer groups at that instant; only where they were asked for. */
+  readonly groups?: Readonly<Record<LogName, readonly GroupState[]>> | undefined;
 }
 
 /** Keeps the closed segments of a store as they are. */
@@ -164,6 +179,8 @@ export interface Backend {
   readonly env: Env;
   /** Rejects with STORE_NOT_FOUND when nothing is there. */
   view(): Promise<StoreView>;
+  /** The same with the consumer groups, all of one instant. A place that has none lacks it. */
+  viewWithGroups?(): Promise<StoreView>;
   /**
    * Bytes `[from, to)` of a segment, in chunks that are valid until the next is asked for. With the `id` that a view or an
    * append told, it is that very segment, also when it was closed meanwhile and another one has its name. Rejects with
@@ -193,4 +210,22 @@ export interface Backend {
   pin?(purpose: string): Promise<Pin>;
   /** Becomes the one writer. Rejects with STORE_LOCKED, naming the holder. */
   claim(purpose: string): Promise<Claim>;
+  /** Begins a store aside, where none is yet. Rejects with TARGET_NOT_EMPTY, and with STORE_LOCKED when another one does so. */
+  stage?(purpose: string): Promise<Stage>;
+}
+
+/** A store in the making: built aside, where nobody looks for it, and put in its place by one step. */
+export interface Stage {
+  /** Reads what was built so far. */
+  readonly backend: Backend;
+  /** How many bytes can be stored there. */
+  freeBytes(): Promise<number>;
+  /** Builds it, by a claim that is not used afterwards. */
+  build(work: (claim: Claim) => Promise<void>): Promise<void>;
+  /** Makes consumer groups in what was built, where they stood; a place that has none lacks it. */
+  makeGroups?(log: LogName, groups: readonly GroupState[]): Promise<void>;
+  /** Puts it in place, all or nothing. Rejects with TARGET_NOT_EMPTY when something came there meanwhile. */
+  publish(): Promise<void>;
+  /** Removes what was not published, as far as it can. */
+  discard(): Promise<void>;
 }

@@ -130,8 +130,10 @@ async function make(
   const createdMs = clock.nowMs();
   // What was acknowledged before now is in a view that is made behind it.
   const own = await source.instant?.();
-  const view = own === undefined ? seen : await backend.view();
-  const instant = own ?? view.acknowledged ?? {};
+  const grouped = await backend.viewWithGroups?.();
+  const view = grouped ?? (own === undefined ? seen : await backend.view());
+  // Groups are of the instant of their view; it lies behind the other one.
+  const instant = (grouped === undefined ? own : undefined) ?? view.acknowledged ?? {};
   const cut = await viewAt(backend, view, instant);
   const previous = await previousOf(objects, identity.store);
   const copy = new BackupLogs(backend, objects, cut, previous, options);
@@ -139,7 +141,7 @@ async function make(
   const anomalies: string[] = cut.findings.map(({ file, detail }) => `${file}: ${detail}`);
   for (const log of LOG_NAMES) {
     const copied: CopiedLog = await copy.log(log);
-    logs[log] = copied.log;
+    logs[log] = { ...copied.log, ...(grouped?.groups === undefined ? {} : { groups: grouped.groups[log] }) };
     anomalies.push(...copied.anomalies);
   }
   const manifest: Manifest = {

@@ -14,7 +14,8 @@ import { packObjects, type PackedOptions } from "./packed.ts";
 import { pinBackup } from "./pins.ts";
 import { planPrune, prune, type PruneOptions, type PruneReport } from "./prune.ts";
 import { type RepositoryView, viewRepository } from "./repository.ts";
-import { planRestore, restoreBackup, type RestoreOptions, type RestoreReport } from "./restore.ts";
+import { planRestore, restoreBackup, type RestoreOptions, type RestoreReport, type RestoreTarget } from "./restore.ts";
+export type { RestoredGroup } from "./restore-groups.ts";
 import { backupStatus, type StatusOptions, type StatusReport } from "./status.ts";
 import { watchBackups, type WatchOptions, type WatchReport } from "./watch.ts";
 import { verifyBackups, type VerifyOptions, type VerifyReport } from "./verify.ts";
@@ -38,7 +39,7 @@ export { rotateKeys, type RotateKeysOptions, type RotateKeysReport } from "./rot
 export type { Point } from "./points.ts";
 export type { PruneOptions, PruneReport, PrunedBackup } from "./prune.ts";
 export type { BackupInfo, RepositoryView } from "./repository.ts";
-export type { RestoredLog, RestoreOptions, RestoreReport } from "./restore.ts";
+export type { RestoredLog, RestoreOptions, RestoreReport, RestoreTarget } from "./restore.ts";
 export {
   type BackedUpSystem,
   type BackupSchedule,
@@ -65,9 +66,9 @@ export interface Backups extends BackupTaker<CreateOptions, CreateReport> {
   adopt(copy: Backend, options?: CreateOptions): Promise<CreateReport>;
   list(options?: { readonly anchor?: string }): Promise<RepositoryView>;
   verify(options?: VerifyOptions): Promise<VerifyReport>;
-  planRestore(target: string, options?: RestoreOptions & { readonly live?: Backend }): Promise<RestoreReport>;
-  /** To a directory that is not there, or is empty. */
-  restore(target: string, options?: RestoreOptions): Promise<RestoreReport>;
+  planRestore(target: RestoreTarget, options?: RestoreOptions & { readonly live?: Backend }): Promise<RestoreReport>;
+  /** To a directory that is not there, or is empty; or to a `redisStore` of which no key is there. */
+  restore(target: RestoreTarget, options?: RestoreOptions): Promise<RestoreReport>;
   drill(options: DrillOptions): Promise<DrillReport>;
   status(options?: StatusOptions): Promise<StatusReport>;
   /** Ships what becomes durable as it comes, until the signal. */

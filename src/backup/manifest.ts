@@ -1,5 +1,6 @@
 // The manifest of a backup: which bytes, in which order, are the logs of one instant. It is written last: no manifest, no
 // backup. Pure. docs/operations/backups-and-recovery.md is the normative text; fields are only added.
+import type { GroupState } from "../backends/backend.ts";
 import type { Ancestor } from "../log/lineage.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { PapyraError } from "../errors.ts";
@@ -32,6 +33,8 @@ export interface BackedUpLog {
   readonly first_timestamp: number | null;
   readonly last_timestamp: number | null;
   readonly segments: readonly BackedUpSegment[];
+  /** The consumer groups that followed it, at the same instant; where the store's place has such. */
+  readonly groups?: readonly GroupState[];
 }
 
 /** States of the actors at that instant, folded by the definitions that were at hand. */

@@ -1,21 +1,19 @@
 // Restoring a backup into a place where nothing is. The store is built under another name beside it, scanned, compared with the
-// backup, and published by one rename: whenever the process or the machine dies, the target is not there, or complete.
-import { dirname } from "node:path";
-import { fileBackend } from "../backends/files.ts";
-import type { Backend } from "../backends/backend.ts";
-import { syncAncestors } from "../env/durable.ts";
+// backup, and published by one step: whenever the process or the machine dies, the target is not there, or complete.
+import type { Backend, Stage } from "../backends/backend.ts";
 import type { Env } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { scan, type ScanReport } from "../ops/scan.ts";
 import { refuseUnknown } from "../options.ts";
-import { quoted } from "../quoted.ts";
 import { backupReader } from "./backup-reader.ts";
 import { appendToCatalog } from "./catalog.ts";
 import { type BackedUpStates, bytesOf } from "./manifest.ts";
+import { stageDirectory } from "./directory-stage.ts";
 import type { ObjectStore } from "./objects.ts";
 import { type Chosen, choosePoint, outOfRange, type Point } from "./points.ts";
 import { newIdentity, planRebuild, rebuild, type RebuiltLog } from "./rebuild.ts";
+import { describeGroups, type RestoredGroup, restoreGroups } from "./restore-groups.ts";
 import { viewRepository } from "./repository.ts";
 import { type DefinedActors, digestOfStates, foldStates } from "./states.ts";
 
@@ -53,6 +51,8 @@ export interface RestoreReport {
   readonly parent: string | null;
   readonly logs: readonly RestoredLog[];
   readonly bytes: number;
+  /** The consumer groups of the backup; none in a plan. */
+  readonly groups: readonly RestoredGroup[];
   readonly states: BackedUpStates | undefined;
   /** Why the states were not compared with the manifest, or undefined: they were, and are equal. */
   readonly statesNotCompared: string | undefined;
@@ -62,9 +62,10 @@ export interface RestoreReport {
 /** What a restore would write, and what the store at `live` has that it would not. Changes nothing. */
 export async function planRestore(
   objects: ObjectStore,
-  target: string,
+  place: RestoreTarget,
   options: RestoreOptions & { readonly live?: Backend | undefined } = {},
 ): Promise<RestoreReport> {
+  const target = locationOf(place);
   const { chosen, logs } = await prepare(objects, options);
   const live = options.live === undefined ? undefined : await lastSeqs(options.live);
   const restored = logs.map(({ log, lastSeq }) => ({ log, lastSeq, liveSeq: live?.[log] }));
@@ -81,70 +82,93 @@ export async function planRestore(
     parent: manifest.lineage,
     logs: restored,
     bytes: bytesOf(manifest),
+    groups: [],
     states: undefined,
     statesNotCompared: "nothing was restored",
     seconds: 0,
   };
 }
 
+/** A directory, or a place of a backend that can build a store aside. */
+export type RestoreTarget = string | Backend;
+
 /**
- * Restores to a directory that is not there, or is empty. Rejects with TARGET_NOT_EMPTY, BACKUP_NOT_FOUND, BACKUP_DAMAGED, RESTORE_OUT_OF_RANGE
+ * Restores to a directory that is not there, or is empty, or to such a place of another backend. Rejects with TARGET_NOT_EMPTY, BACKUP_NOT_FOUND, BACKUP_DAMAGED, RESTORE_OUT_OF_RANGE
  * (naming the nearest points), STORAGE_FULL, REPLAY_DIVERGED, STORAGE_FAILED, or the signal's reason: then the target is as it was.
  */
 export async function restoreBackup(
   objects: ObjectStore,
   env: Env,
-  target: string,
+  target: RestoreTarget,
   options: RestoreOptions = {},
 ): Promise<RestoreReport> {
   refuseUnknown("a restore", options, ["point", "store", "allowDamaged", "states", "signal", "onProgress"]);
   const started = env.clock.monotonicMs();
   const hold = await objects.hold("shared", "restore");
   try {
-    await assertEmpty(env, target);
-    const { chosen, logs, source } = await prepare(objects, options);
-    const { manifest } = chosen;
-    await assertSpace(env, target, logs);
-    const staging = `${target}.restoring-${env.random.hex(4)}`;
-    const identity = newIdentity(await source.view(), logs, {
-      lineage: `b${env.random.hex(4)}`,
-      nowMs: env.clock.nowMs(),
-    });
+    const stage = await stageAt(env, target);
     try {
-      const staged = fileBackend({ path: staging }, env);
-      const claim = await staged.claim("restore");
-      try {
-        await rebuild(source, claim, logs, identity, { signal: options.signal, onBytes: progressOf(options, logs) });
-      } finally {
-        await claim.release();
-      }
-      await verify(staged, chosen, logs, options);
-      const { states, statesNotCompared } = await compareStates(staged, chosen, options);
-      await env.fs.rename(staging, target);
-      await syncAncestors(env.fs, target);
-      await appendToCatalog(objects, { type: "restored", backup: manifest.id, target, lineage: identity.lineage });
-      return {
-        ok: true,
-        verdict: `restored ${describe(chosen)} to ${target}: healthy`,
-        backup: manifest.id,
-        target,
-        done: true,
-        store: identity.store,
-        lineage: identity.lineage,
-        parent: identity.parent,
-        logs: logs.map(({ log, lastSeq }) => ({ log, lastSeq, liveSeq: undefined })),
-        bytes: sizeOf(logs),
-        states,
-        statesNotCompared,
-        seconds: (env.clock.monotonicMs() - started) / 1000,
-      };
+      const report = await restoreTo(objects, env, stage, locationOf(target), options);
+      return { ...report, seconds: (env.clock.monotonicMs() - started) / 1000 };
     } catch (error) {
-      await dropStaging(env, staging);
+      await stage.discard();
       throw error;
     }
   } finally {
     await hold.release();
   }
+}
+
+async function restoreTo(
+  objects: ObjectStore,
+  env: Env,
+  stage: Stage,
+  target: string,
+  options: RestoreOptions,
+): Promise<Omit<RestoreReport, "seconds">> {
+  const { chosen, logs, source } = await prepare(objects, options);
+  const { manifest } = chosen;
+  assertSpace(await stage.freeBytes(), target, logs);
+  const made = { lineage: `b${env.random.hex(4)}`, nowMs: env.clock.nowMs() };
+  const identity = newIdentity(await source.view(), logs, made);
+  const how = { signal: options.signal, onBytes: progressOf(options, logs) };
+  await stage.build((claim) => rebuild(source, claim, logs, identity, how));
+  await verify(stage.backend, chosen, logs, options);
+  const { states, statesNotCompared } = await compareStates(stage.backend, chosen, options);
+  const groups = await restoreGroups(stage, manifest, logs);
+  await stage.publish();
+  await appendToCatalog(objects, { type: "restored", backup: manifest.id, target, lineage: identity.lineage });
+  return {
+    ok: true,
+    verdict: `restored ${describe(chosen)} to ${target}: healthy${describeGroups(groups)}`,
+    backup: manifest.id,
+    target,
+    done: true,
+    store: identity.store,
+    lineage: identity.lineage,
+    parent: identity.parent,
+    logs: logs.map(({ log, lastSeq }) => ({ log, lastSeq, liveSeq: undefined })),
+    bytes: sizeOf(logs),
+    groups,
+    states,
+    statesNotCompared,
+  };
+}
+
+function locationOf(target: RestoreTarget): string {
+  return typeof target === "string" ? target : target.location;
+}
+
+async function stageAt(env: Env, target: RestoreTarget): Promise<Stage> {
+  if (typeof target === "string") return stageDirectory(env, target);
+  if (target.stage !== undefined) return target.stage("restore");
+  throw new PapyraError(
+    "OPTION_INVALID",
+    `a backup is not restored into a store of ${target.kind} at ${target.location}`,
+    {
+      hint: "name a directory, or a store in Redis",
+    },
+  );
 }
 
 interface Prepared {
@@ -226,23 +250,11 @@ async function compareStates(
   );
 }
 
-async function assertEmpty({ fs }: Env, target: string): Promise<void> {
-  const stat = await fs.stat(target);
-  if (stat === undefined) return;
-  if (stat.kind === "directory" && (await fs.list(target)).length === 0) return;
-  throw new PapyraError("TARGET_NOT_EMPTY", `${target} is there already: a restore never overwrites`, {
-    hint: `name another place, look at it, then swap the two by hand: mv ${quoted(target)} ${quoted(`${target}.old`)}`,
-    details: { target },
-  });
-}
-
-async function assertSpace({ fs }: Env, target: string, logs: readonly RebuiltLog[]): Promise<void> {
-  let dir = dirname(target);
-  while ((await fs.stat(dir)) === undefined && dirname(dir) !== dir) dir = dirname(dir);
-  const [free, needed] = [await fs.freeBytes(dir), sizeOf(logs) + (1 << 20)];
+function assertSpace(free: number, target: string, logs: readonly RebuiltLog[]): void {
+  const needed = sizeOf(logs) + (1 << 20);
   if (free >= needed) return;
   throw new PapyraError("STORAGE_FULL", `a restore to ${target} needs ${needed} bytes, and ${free} are free`, {
-    hint: "free some space, or restore to another disk",
+    hint: "free some space, or restore to another place",
     details: { needed, free },
   });
 }
@@ -258,16 +270,6 @@ function progressOf({ onProgress }: RestoreOptions, logs: readonly RebuiltLog[])
   const total = sizeOf(logs);
   let done = 0;
   return (bytes) => onProgress?.((done += bytes), total);
-}
-
-/** Best effort: what is left is named after what it is. */
-async function dropStaging({ fs }: Env, staging: string): Promise<void> {
-  try {
-    for (const name of await fs.list(staging)) await fs.remove(`${staging}/${name}`);
-    await fs.removeDir(staging);
-  } catch {
-    // it stays: the disk that made the restore fail may not be able to do this either
-  }
 }
 
 async function lastSeqs(live: Backend): Promise<Partial<Record<LogName, number>>> {

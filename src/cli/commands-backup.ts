@@ -146,10 +146,10 @@ function addRestore(command: Add): void {
   addExamples(
     command(
       "restore",
-      "Restore a backup into an empty place: built aside, verified, then published by one rename.",
+      "Restore a backup into an empty place: built aside, verified, then published by one step.",
       (all) => all.runRestore,
     )
-      .requiredOption("--target <dir>", "a directory that is not there, or is empty")
+      .option("--target <dir>", "a directory that is not there, or is empty (or a place in Redis: --redis, --system)")
       .option("--to-backup <id>", "the end of this backup (default: of the newest good one)")
       .option("--to-time <time>", "up to this time: 2026-01-01T10:30 (UTC), 2h (ago), @1767225600")
       .option("--to-seq <log:seq>", "up to this record: events:500; in the other logs up to its time")
@@ -162,6 +162,7 @@ function addRestore(command: Add): void {
       ["papyra backup restore --target restored --repository backups", "the newest good one"],
       ["papyra backup restore --target restored --to-time 2026-01-01T10:30", "the store as it was then"],
       ["papyra backup restore --target restored --plan --path persistence", "what would be lost?"],
+      ["papyra backup restore --redis redis://localhost:6379 --system orders", "into Redis, where no key of it is"],
     ],
   );
   addExamples(

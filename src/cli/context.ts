@@ -2,6 +2,7 @@
 // are joined, in this order. The configuration is loaded only when something asks for it.
 import { dirname, resolve } from "node:path";
 import { nodeEnv, nodeVolume, startNode } from "../env/node.ts";
+import type { Backend } from "../backends/backend.ts";
 import { directoryObjects } from "../backup/directory.ts";
 import type { ObjectStore } from "../backup/objects.ts";
 import type { PapyraConfig } from "../config.ts";
@@ -117,14 +118,26 @@ export class Context {
     });
   }
 
+  /** The place in Redis that the command line names for a restore; a configuration names none. */
+  async restoreTarget(): Promise<Backend> {
+    const named = this.#namedRedis();
+    if (named !== undefined) return (await openRedis(this.env, named)).backend;
+    throw new PapyraError("OPTION_INVALID", "a restore needs a place", {
+      hint: "name a directory with --target <dir>, or a place in Redis: --redis redis://HOST:PORT --system ID",
+    });
+  }
+
   /** By the flags, or by the configuration when nothing else names a store. */
   async #redis(): Promise<RedisStoreOptions | undefined> {
-    const { env } = this.io;
-    const path = this.options.path ?? (env.PAPYRA_PATH || undefined);
-    const [url, prefix, system] = ["redis", "prefix", "system"].map((name) => this.given(name));
-    const named = namedRedis({ path, url, prefix, system, environment: env.PAPYRA_REDIS || undefined });
-    if (named !== undefined || path !== undefined) return named;
+    const named = this.#namedRedis();
+    if (named !== undefined || this.namesPath) return named;
     return (await this.config()).config.redis;
+  }
+
+  #namedRedis(): RedisStoreOptions | undefined {
+    const [url, prefix, system] = ["redis", "prefix", "system"].map((name) => this.given(name));
+    const environment = this.io.env.PAPYRA_REDIS || undefined;
+    return namedRedis({ path: this.#namedPath(), url, prefix, system, environment });
   }
 
   /** Where the backups are: by --repository, PAPYRA_REPOSITORY, the configuration, or `backups`. */

@@ -136,8 +136,14 @@ export async function runStatus(context: Context): Promise<Outcome> {
 export async function runRestore(context: Context): Promise<Outcome> {
   onlyOneOf(context, "plan", "inPlace");
   const objects = await context.repository();
-  const target = context.resolve(context.given("target") as string);
   const { plan, inPlace, states, allowDamaged } = context.options;
+  const directory = context.given("target");
+  if (directory === undefined && inPlace === true) {
+    throw new PapyraError("OPTION_INVALID", "--in-place is for a store in a directory", {
+      hint: "restore to another --system, look at it, then let the service use that one",
+    });
+  }
+  const target = directory === undefined ? await context.restoreTarget() : context.resolve(directory);
   const wanted = {
     point: pointOf(context),
     store: context.given("store"),
@@ -149,10 +155,10 @@ export async function runRestore(context: Context): Promise<Outcome> {
     plan === true
       ? await planRestore(objects, target, {
           ...wanted,
-          live: context.namesPath ? (await context.open("store")).backend : undefined,
+          live: directory !== undefined && context.namesPath ? (await context.open("store")).backend : undefined,
         })
       : inPlace === true
-        ? await restoreInPlace(objects, context.env, target, wanted)
+        ? await restoreInPlace(objects, context.env, context.resolve(directory as string), wanted)
         : await restoreBackup(objects, context.env, target, wanted);
   return { exit: 0, verdict: report.verdict, report, text: (paint) => render.restored(report, paint) };
 }

@@ -11,14 +11,18 @@ import { Connection } from "./connection.ts";
 import { keysOf } from "./keys.ts";
 import { Lease } from "./lease.ts";
 import { viewOf } from "./look.ts";
-import { type RedisStoreOptions, resolveRedisOptions } from "./options.ts";
+import { type RedisStoreOptions, type ResolvedRedisOptions, resolveRedisOptions } from "./options.ts";
 import { keepInStream, readFromStream } from "./quarantine-stream.ts";
 import { SegmentReader } from "./segment-reader.ts";
 import { askServer, assertSafe, durabilityOf, examined, freeMemory, type ServerFacts } from "./server-facts.ts";
+import { stageStore } from "./stage.ts";
 import { Witness } from "./witness.ts";
 
 export function redisBackend(input: RedisStoreOptions, env: Env): Backend {
-  const options = resolveRedisOptions(input);
+  return backendOf(resolveRedisOptions(input), env);
+}
+
+function backendOf(options: ResolvedRedisOptions, env: Env): Backend {
   const { limits, timing } = options;
   const keys = keysOf(options.base);
   const location = `${options.address}/${options.base}`;
@@ -35,6 +39,7 @@ export function redisBackend(input: RedisStoreOptions, env: Env): Backend {
     limits,
     env,
     view: async () => viewOf(connection, keys, await reader.look(), { location, claimed: false }),
+    viewWithGroups: async () => viewOf(connection, keys, await reader.look(true), { location, claimed: false }),
     read: (segment, from, to, id) => reader.read(segment, from, to, id),
     async quarantine(directory, files) {
       if (directory.startsWith(location)) {
@@ -62,6 +67,10 @@ export function redisBackend(input: RedisStoreOptions, env: Env): Backend {
     freeBytes: () => freeMemory(connection),
     async examine() {
       return examined((facts = await askServer(connection)), options);
+    },
+    async stage(purpose) {
+      const aside = { ...options, base: `${options.base}:restoring`, witness: undefined };
+      return stageStore(connection, { keys, location }, { backend: backendOf(aside, env), base: aside.base, purpose });
     },
     async claim(purpose) {
       assertSafe((facts = await askServer(connection)), options, location);

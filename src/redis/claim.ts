@@ -3,7 +3,7 @@
 import type { AppendedAt, AppendPart, Claim, Splice, StoreIdentity, StoreView } from "../backends/backend.ts";
 import { decodeStoreFile, encodeStoreFile } from "../backends/store-file.ts";
 import type { Env } from "../env/env.ts";
-import { ensureError, PapyraError } from "../errors.ts";
+import { ensureError, isPapyraError, PapyraError } from "../errors.ts";
 import { activeIdentityLine } from "../log/lineage.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { activeName } from "../log/segments.ts";
@@ -60,7 +60,7 @@ export class RedisClaim implements Claim {
     this.#lease = place.lease;
     this.#changed = place.changed;
     this.#witness = place.witness;
-    this.#compacting = new Compacting(connection, { ...place, token: place.lease.token });
+    this.#compacting = new Compacting(connection, place);
   }
 
   /** Compares with what the witness knows; from now on it is told now and then. */
@@ -246,7 +246,7 @@ export class RedisClaim implements Claim {
     if (this.#released) return;
     this.#released = true;
     try {
-      if (this.#failure === undefined && this.#lease.lost === undefined) await this.#note();
+      if (!isPapyraError(this.#failure ?? this.#lease.lost, "STORE_FENCED")) await this.#note();
     } finally {
       await this.#lease.release();
     }

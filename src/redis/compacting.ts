@@ -1,12 +1,14 @@
 // What compaction does to the streams of a claim, while its writer goes on.
 import { PapyraError } from "../errors.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
-import { supersededSegments } from "../log/segments.ts";
+import { activeName, supersededSegments } from "../log/segments.ts";
+import { addSegment } from "./add-segment.ts";
 import { settled } from "./claim-reply.ts";
 import type { Connection } from "./connection.ts";
 import { endWithout } from "./ends.ts";
 import type { Keys } from "./keys.ts";
 import { encodeLayout, type SegmentLayout } from "./layout.ts";
+import type { Lease } from "./lease.ts";
 import { look, type LogLook } from "./look.ts";
 import { Replace } from "./replace.ts";
 import { FORGET } from "./scripts.ts";
@@ -16,6 +18,7 @@ export class Compacting {
   readonly #connection: Connection;
   readonly #keys: Keys;
   readonly #token: string;
+  readonly #lease: Lease;
   readonly #compactUnread: boolean;
   readonly #changed: () => void;
   /** Layouts change one after the other: the writer begins segments while compaction replaces some. */
@@ -25,14 +28,15 @@ export class Compacting {
     connection: Connection,
     of: {
       readonly keys: Keys;
-      readonly token: string;
+      readonly lease: Lease;
       readonly compactUnread: boolean;
       readonly changed: () => void;
     },
   ) {
     this.#connection = connection;
     this.#keys = of.keys;
-    this.#token = of.token;
+    this.#token = of.lease.token;
+    this.#lease = of.lease;
     this.#compactUnread = of.compactUnread;
     this.#changed = of.changed;
   }
@@ -48,6 +52,11 @@ export class Compacting {
     const names = [...seen.segments.map(({ name }) => name), segment];
     const replaced = supersededSegments(names, log);
     const gone = seen.segments.filter(({ name }) => replaced.get(name) === segment);
+    if (gone.length === 0 && seen.segments.every(({ name }) => name !== activeName(log))) {
+      await addSegment(this.#connection, this.#keys, this.#lease, { log, seen, name: segment, content });
+      this.#changed();
+      return;
+    }
     await this.#replace(log, seen, gone, { name: segment, content });
   }
 

@@ -193,7 +193,7 @@ export class ConsumerGroup {
       location,
       claimed: false,
     });
-    if (identity !== undefined) return new EntryReader({ log, store: identity.store, lineage: identity.lineage });
+    if (identity !== undefined) return new EntryReader(identity, log);
     throw new PapyraError("STORE_DAMAGED", `nothing at ${location} says whose lines these are`, {
       hint: `papyra persistence scan --path ${quoted(location)}`,
       details: { location },

@@ -2,7 +2,8 @@
 // handed out as what it is, and nothing is left out but Papyra's own lines: identities and seals.
 import { ensureError } from "../errors.ts";
 import { decodeRecord, encodeIdentity, seedOf, verifies } from "../log/codec.ts";
-import type { Identity, LogRecord } from "../log/record.ts";
+import { allIdentities, type Lineages } from "../log/lineage.ts";
+import type { LogName, LogRecord } from "../log/record.ts";
 
 interface Given {
   /** The id of the entry: what it is acknowledged by. */
@@ -46,12 +47,14 @@ export interface GivenEntry {
 }
 
 export class EntryReader {
-  readonly #identity: Buffer;
-  readonly #seed: number;
+  /** Of the log, and, where a restore has taken its history over, of those before it. */
+  readonly #seeds: ReadonlyMap<string, number>;
 
-  constructor(identity: Identity) {
-    this.#identity = Buffer.from(encodeIdentity(identity));
-    this.#seed = seedOf(this.#identity);
+  constructor(lineages: Lineages, log: LogName) {
+    const lines = allIdentities(lineages)
+      .filter((identity) => identity.log === log)
+      .map(encodeIdentity);
+    this.#seeds = new Map(lines.map((line) => [line, seedOf(line)]));
   }
 
   /** Nothing for an entry without a line, or with none but Papyra's own. Where a recovery put several lines into one, all of them. */
@@ -75,11 +78,15 @@ export class EntryReader {
     return typeof said === "object" ? said.seq : undefined;
   }
 
+  #verifies(line: Buffer): boolean {
+    return [...this.#seeds.values()].some((seed) => verifies(seed, line, 0, line.length - 1));
+  }
+
   /** A record, nothing for a line of Papyra's own, or what is wrong with it. */
   #read(line: Buffer): LogRecord | string | undefined {
-    if (line.equals(this.#identity)) return undefined;
+    if (this.#seeds.has(line.toString())) return undefined;
     if (line.at(-1) !== 0x0a) return "it does not end in a line break";
-    if (!verifies(this.#seed, line, 0, line.length - 1)) return "it does not verify as a line of this log";
+    if (!this.#verifies(line)) return "it does not verify as a line of this log";
     try {
       const record = decodeRecord(line);
       return typeof record.seq === "number" ? record : undefined;

@@ -1,4 +1,5 @@
 // What runs inside the server for consumer groups, each script as one step. Safe to send again when the answer was lost.
+import { FENCE } from "./scripts.ts";
 
 /**
  * Takes pending entries over, and what they hold. KEYS: stream. ARGV: group, consumer, the milliseconds since they were last
@@ -81,4 +82,20 @@ for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
 end
 local newest = beginnings(redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 10))
 return {info.length, info['last-generated-id'], newest, groups}
+`;
+
+/** Makes a group anew. KEYS: hash, lease, stream. ARGV: token, group, the id that it stands at, then its consumers. */
+export const MAKE_GROUP = `${FENCE}
+redis.call('XGROUP', 'DESTROY', KEYS[3], ARGV[2])
+redis.call('XGROUP', 'CREATE', KEYS[3], ARGV[2], ARGV[3])
+for i = 4, #ARGV do redis.call('XGROUP', 'CREATECONSUMER', KEYS[3], ARGV[2], ARGV[i]) end
+return {'OK'}
+`;
+
+/** KEYS: hash, lease, stream. ARGV: token, group, then of each pending entry: consumer, id, when and how often it was given out. */
+export const GIVE_OUT = `${FENCE}
+for i = 3, #ARGV, 4 do
+  redis.call('XCLAIM', KEYS[3], ARGV[2], ARGV[i], 0, ARGV[i + 1], 'TIME', ARGV[i + 2], 'RETRYCOUNT', ARGV[i + 3], 'FORCE', 'JUSTID')
+end
+return {'OK'}
 `;

@@ -1,5 +1,5 @@
 // The names of all keys of a store.
-import type { LogName } from "../log/record.ts";
+import { LOG_NAMES, type LogName } from "../log/record.ts";
 
 export interface Keys {
   /** The hash beside the streams: who the store is, who writes, and of each log its layout and its end. */
@@ -24,4 +24,10 @@ export function keysOf(base: string): Keys {
     staging: (log) => `${base}:${log}:rewrite`,
     superseded: (log) => `${base}:${log}:superseded`,
   };
+}
+
+/** All that a store may have. */
+export function everyKey(keys: Keys): string[] {
+  const streams = LOG_NAMES.flatMap((log) => [keys.stream(log), keys.staging(log), keys.superseded(log)]);
+  return [keys.meta, keys.writer, keys.quarantine, ...streams];
 }

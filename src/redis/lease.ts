@@ -14,6 +14,7 @@ export class Lease {
   /** What stands in the key. */
   readonly value: string;
   readonly leaseMs: number;
+  readonly sinceMs: number;
   /** Why the claim has ended, when another writer took over. */
   lost: Error | undefined;
   /** Called after each renewal. */
@@ -40,7 +41,8 @@ export class Lease {
     this.token = env.random.hex(16);
     const { pid, name: host } = env.host;
     const { purpose } = about;
-    this.value = JSON.stringify({ pid, host, sinceMs: env.clock.nowMs(), purpose, token: this.token });
+    this.sinceMs = env.clock.nowMs();
+    this.value = JSON.stringify({ pid, host, sinceMs: this.sinceMs, purpose, token: this.token });
   }
 
   /** Rejects with STORE_LOCKED, naming the holder. */

@@ -1,6 +1,6 @@
 // A look at a store: one instant of everything beside the lines, and what a view says of it. Where the streams are as the
 // writer left them, nothing is read; where anything else touched one, it is walked, and its layout is that of what is there.
-import type { ClaimOwner, Segment, StoreFinding, StoreIdentity, StoreView } from "../backends/backend.ts";
+import type { ClaimOwner, GroupState, Segment, StoreFinding, StoreIdentity, StoreView } from "../backends/backend.ts";
 import { leftovers } from "../backends/leftovers.ts";
 import { decodeStoreFile, identityFromHeads } from "../backends/store-file.ts";
 import { PapyraError } from "../errors.ts";
@@ -21,7 +21,8 @@ import {
   segmentId,
   type SegmentLayout,
 } from "./layout.ts";
-import { LOOK } from "./scripts.ts";
+import { groupStates } from "./group-states.ts";
+import { LOOK, LOOK_WITH_GROUPS } from "./scripts.ts";
 
 /** One log, as it was at that instant. */
 export interface LogLook {
@@ -37,6 +38,8 @@ export interface LogLook {
   /** How many entries it has. */
   readonly length: number;
   readonly staging: boolean;
+  /** Only where they were asked for. */
+  readonly groups: readonly GroupState[] | undefined;
 }
 
 export interface Look {
@@ -46,9 +49,13 @@ export interface Look {
   readonly logs: Readonly<Record<LogName, LogLook>>;
 }
 
-export async function look(connection: Connection, keys: Keys): Promise<Look> {
+export async function look(connection: Connection, keys: Keys, withGroups = false): Promise<Look> {
   const names = LOG_NAMES.flatMap((log) => [keys.stream(log), keys.staging(log)]);
-  const [flat, lease, ...streams] = await connection.script(LOOK, [keys.meta, keys.writer, ...names], []);
+  const [flat, lease, ...streams] = await connection.script(
+    withGroups ? LOOK_WITH_GROUPS : LOOK,
+    [keys.meta, keys.writer, ...names],
+    [],
+  );
   const meta = fieldsOf(flat as Reply[]);
   const logs = {} as Record<LogName, LogLook>;
   for (const [i, log] of LOG_NAMES.entries()) {
@@ -58,7 +65,18 @@ export async function look(connection: Connection, keys: Keys): Promise<Look> {
     const end = decodeEnd(meta.get(`${log}:end`)?.toString());
     const segments = asNoted(known, end, state) ?? (await walk(connection, keys.stream(log), log, known, state.last));
     const superseded = decodeLayout(meta.get(`${log}:superseded`)?.toString()) ?? [];
-    logs[log] = { segments, superseded, noted, end, last: state.last, length: state.length, staging: state.staging };
+    const told = (streams[i] as Reply[])[5];
+    const groups = withGroups ? groupStates(told as Reply[], end?.seq ?? 0) : undefined;
+    logs[log] = {
+      segments,
+      superseded,
+      noted,
+      end,
+      last: state.last,
+      length: state.length,
+      staging: state.staging,
+      groups,
+    };
   }
   return {
     identityBytes: meta.get("identity"),
@@ -162,7 +180,13 @@ export async function viewOf(
       return end === undefined ? undefined : { seq: end.seq, exact: true };
     },
     acknowledged: Object.fromEntries(LOG_NAMES.map((log) => [log, seen.logs[log].end?.seq])),
+    groups: groupsIn(seen),
   };
+}
+
+function groupsIn({ logs }: Look): StoreView["groups"] {
+  if (logs.events.groups === undefined) return undefined;
+  return Object.fromEntries(LOG_NAMES.map((log) => [log, logs[log].groups])) as unknown as StoreView["groups"];
 }
 
 /** What counts and what does not, by the names. */

@@ -146,7 +146,7 @@ class Cursor {
 }
 
 /** Whole lines, however the chunks are cut. */
-async function* linesOf(content: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
+export async function* linesOf(content: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
   let rest = Buffer.alloc(0);
   for await (const chunk of content) {
     const bytes = Buffer.concat([rest, chunk]);

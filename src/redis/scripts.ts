@@ -2,7 +2,7 @@
 // whether its claim still holds, and can be sent again when its answer was lost: it then finds its own work and says so.
 
 /** The first lines of every script that writes. KEYS[1] is the store's hash; ARGV[1] the token of the claim. */
-const FENCE = `
+export const FENCE = `
 if redis.call('HGET', KEYS[1], 'writer') ~= ARGV[1] then return {'FENCED', redis.call('GET', KEYS[2]) or ''} end
 `;
 
@@ -15,7 +15,10 @@ end
 `;
 
 /** KEYS: hash, lease, then a stream and its staging key a log. One instant of everything that a view needs. */
-export const LOOK = `${LAST_ID}
+export const LOOK = lookScript("''");
+
+function lookScript(groups: string): string {
+  return `${LAST_ID}
 local view = {redis.call('HGETALL', KEYS[1]), redis.call('GET', KEYS[2]) or ''}
 for k = 3, #KEYS, 2 do
   local key = KEYS[k]
@@ -26,10 +29,47 @@ for k = 3, #KEYS, 2 do
     local fields = last[2]
     if #fields == 2 and fields[1] == 'data' then bytes = #fields[2] else bytes = #table.concat(fields, ' ') + 1 end
   end
-  view[#view + 1] = {redis.call('XLEN', key), last_id(key), id, bytes, redis.call('EXISTS', KEYS[k + 1])}
+  view[#view + 1] = {redis.call('XLEN', key), last_id(key), id, bytes, redis.call('EXISTS', KEYS[k + 1]), ${groups}}
 end
 return view
 `;
+}
+
+/**
+ * The same, and of each log its consumer groups: name, last id given out, the seq of the first record behind it, and consumers
+ * with what they have pending: seq, id, when and how often it was given out.
+ */
+export const LOOK_WITH_GROUPS = `
+local function named(flat) local t = {} for i = 1, #flat, 2 do t[flat[i]] = flat[i + 1] end return t end
+local function seq_of(entry) return entry and entry[2][2] and string.match(entry[2][2], '^{"seq":(%d+),') end
+local function ahead_of(key, id)
+  while true do
+    local page = redis.call('XRANGE', key, '(' .. id, '+', 'COUNT', 20)
+    for _, entry in ipairs(page) do if seq_of(entry) then return seq_of(entry) end end
+    if #page < 20 then return '' end
+    id = page[#page][1]
+  end
+end
+local function groups_of(key)
+  if redis.call('EXISTS', key) == 0 then return {} end
+  local groups = {}
+  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', key)) do
+    local group, consumers = named(flat), {}
+    for _, one in ipairs(redis.call('XINFO', 'CONSUMERS', key, group.name)) do
+      local consumer, pending = named(one).name, {}
+      local now = redis.call('TIME')
+      local ms = now[1] * 1000 + math.floor(now[2] / 1000)
+      for _, entry in ipairs(redis.call('XPENDING', key, group.name, '-', '+', 10000000, consumer)) do
+        local seq = seq_of(redis.call('XRANGE', key, entry[1], entry[1])[1]) or ''
+        pending[#pending + 1] = {seq, entry[1], string.format('%.0f', ms - entry[3]), entry[4]}
+      end
+      consumers[#consumers + 1] = {consumer, pending}
+    end
+    groups[#groups + 1] = {group.name, group['last-delivered-id'], ahead_of(key, group['last-delivered-id']), consumers}
+  end
+  return groups
+end
+${lookScript("groups_of(key)")}`;
 
 /** KEYS: hash, lease. ARGV: token, lease, its milliseconds. */
 export const ACQUIRE = `
@@ -203,5 +243,22 @@ else
   redis.call('UNLINK', KEYS[3])
   redis.call('HDEL', KEYS[1], ARGV[2] .. ':superseded')
 end
+return {'OK'}
+`;
+
+/**
+ * A store that was built aside takes its place. KEYS: its hash and lease; the hash where it shall be; then how many pairs there
+ * are: each stream as it was built and where it shall be; then every key that must not be there. ARGV: token, pairs.
+ */
+export const TAKE_PLACE = `
+if redis.call('HGET', KEYS[3], 'restored') == ARGV[1] then return {'DUP'} end
+${FENCE}
+local behind = 3 + 2 * tonumber(ARGV[2])
+for k = behind + 1, #KEYS do if redis.call('EXISTS', KEYS[k]) == 1 then return {'TAKEN', KEYS[k]} end end
+for k = 4, behind, 2 do if redis.call('EXISTS', KEYS[k]) == 1 then redis.call('RENAME', KEYS[k], KEYS[k + 1]) end end
+redis.call('HDEL', KEYS[1], 'writer')
+redis.call('HSET', KEYS[1], 'restored', ARGV[1])
+redis.call('DEL', KEYS[2])
+redis.call('RENAME', KEYS[1], KEYS[3])
 return {'OK'}
 `;

@@ -24,8 +24,8 @@ export class SegmentReader {
     this.#location = location;
   }
 
-  async look(): Promise<Look> {
-    this.#known = await look(this.#connection, this.#keys);
+  async look(withGroups = false): Promise<Look> {
+    this.#known = await look(this.#connection, this.#keys, withGroups);
     return this.#known;
   }
 
