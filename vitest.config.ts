@@ -8,6 +8,7 @@ export default defineConfig({
   resolve: { alias: {
       "papyra/testing": source("testing/index.ts"),
       "papyra/redis": source("redis/index.ts"),
+      "papyra/s3": source("s3/index.ts"),
       papyra: source("index.ts"),
     } },
   test: {

@@ -1,0 +1,133 @@
+// Real processes at one repository, in a directory and in a bucket: they race, are stopped and are killed.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { directoryObjects } from "../../src/backup/directory.ts";
+import type { ObjectStore } from "../../src/backup/objects.ts";
+import { nodeEnv } from "../../src/env/node.ts";
+import { s3Objects, type S3ObjectsOptions } from "../../src/s3/index.ts";
+import { type Build, build } from "../cli/build.ts";
+import { Gateway } from "./gateway.ts";
+import { listed, refusal } from "./objects-contract.ts";
+import { CREDENTIALS, makeBucket, S3Server } from "./s3-servers.ts";
+import { type Said, Worker } from "./worker.ts";
+
+type Where = { directory: string } | { s3: S3ObjectsOptions };
+
+let built: Build;
+let root: string;
+let server: S3Server;
+let gateway: Gateway;
+const workers: Worker[] = [];
+
+beforeAll(async () => {
+  built = build();
+  root = mkdtempSync(join(tmpdir(), "papyra-places-"));
+  server = await S3Server.start("fauxqs");
+  gateway = await Gateway.before(server.port, { conditions: true });
+});
+afterEach(async () => {
+  await Promise.all(workers.splice(0).map((worker) => worker.kill()));
+});
+afterAll(async () => {
+  await gateway.close();
+  await server.stop();
+  built.remove();
+  rmSync(root, { recursive: true });
+});
+
+async function start(where: Where): Promise<Worker> {
+  const worker = await Worker.start(built.root, where);
+  workers.push(worker);
+  return worker;
+}
+
+const open = (where: Where): ObjectStore =>
+  "s3" in where ? s3Objects(where.s3) : directoryObjects(nodeEnv, where.directory);
+
+const aDirectory = (): Where => ({ directory: mkdtempSync(join(root, "place-")) });
+const aBucket = async (): Promise<Where> => {
+  const bucket = await makeBucket(server.url);
+  const times = { deadlineMs: 1000, requestTimeoutMs: 900, leaseMs: 1000 };
+  return { s3: { bucket, endpoint: gateway.url, credentials: CREDENTIALS, ...times } };
+};
+
+describe.each<[string, () => Where | Promise<Where>]>([
+  ["a directory", aDirectory],
+  ["a bucket", aBucket],
+])("%s", (_, make) => {
+  test("of several processes that put with ifAbsent one wins, each time", async () => {
+    const where = await make();
+    const racers = await Promise.all([1, 2, 3, 4].map(() => start(where)));
+    const store = open(where);
+    for (let round = 0; round < 12; round++) {
+      const name = `race/${round}`;
+      const said = await Promise.all(racers.map((racer, n) => racer.ask("put", { name, text: `racer ${n}` })));
+      expect(
+        said.filter(({ done }) => done === true),
+        JSON.stringify(said),
+      ).toHaveLength(1);
+      expect(said.filter(({ done }) => done === false)).toHaveLength(3);
+      const winner = said.findIndex(({ done }) => done === true);
+      expect(String(await store.get(name))).toBe(`racer ${winner}`);
+    }
+  });
+
+  test("a process holds until it is killed, also while it is stopped; who is refused is told its pid", async () => {
+    const where = await make();
+    const holder = await start(where);
+    const other = await start(where);
+    const store = open(where);
+    expect(await holder.ask("hold", { mode: "exclusive", purpose: "prune" })).toEqual({ done: holder.child.pid });
+    for (const mode of ["shared", "exclusive"]) {
+      const said: Said = await other.ask("hold", { mode, purpose: "backup" });
+      expect(said.code).toBe("REPOSITORY_LOCKED");
+      expect(said.message).toContain(`held by pid ${holder.child.pid} on ${nodeEnv.host.name} since 20`);
+    }
+    if ("directory" in where) {
+      holder.child.kill("SIGSTOP"); // a lease in a bucket ends for who is stopped, a lock does not
+      await refusal(store.hold("shared", "backup"), "REPOSITORY_LOCKED");
+    }
+    await holder.kill();
+    // The lock of a file is free at once; a lease takes its time, and is not free before that.
+    if ("s3" in where) await refusal(store.hold("shared", "backup"), "REPOSITORY_LOCKED");
+    const got = await eventually(() => store.hold("exclusive", "prune"), "directory" in where ? 1 : 200);
+    await got.assertHeld();
+    expect((await other.ask("hold", { mode: "shared", purpose: "backup" })).code).toBe("REPOSITORY_LOCKED");
+    await got.release();
+    expect((await other.ask("hold", { mode: "shared", purpose: "backup" })).done).toBe(other.child.pid);
+    expect(await other.end(), "a hold keeps no process alive").toBe(0);
+  });
+});
+
+async function eventually<T>(work: () => Promise<T>, tries: number): Promise<T> {
+  for (let n = 1; ; n++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (n >= tries) throw error;
+      await delay(50);
+    }
+  }
+}
+
+test("a process that is killed while it puts leaves whole objects and nothing else that counts", async () => {
+  const where = aDirectory();
+  const store = open(where);
+  for (let round = 1; round <= 8; round++) {
+    const worker = await start(where);
+    worker.tell("forever", { seed: round });
+    const announced = [await worker.said(), await worker.said()];
+    await delay(round * 4);
+    announced.push(...(await worker.kill()));
+    const found = await listed(store);
+    for (const { done } of announced) expect(found.map(({ name }) => name)).toContain(done);
+    for (const { name, bytes } of found) {
+      const object = await store.get(name);
+      expect(object?.length).toBe(bytes);
+      expect(Number.parseInt(String(object), 10), name).toBe(bytes);
+    }
+  }
+});
