@@ -25,13 +25,13 @@ export class Asking {
     this.#secrets = about.secrets;
   }
 
-  /** Begins one call of the store: `what` it does, in words, for messages. */
+  /** Begins one call of the store: `what` it does, in words, for messages. Its time runs from the first request. */
   begin(what: string): Call {
-    const { clock } = this.#env;
-    const end = clock.monotonicMs() + this.#timing.deadlineMs;
+    let end: number | undefined;
+    const endMs = (): number => (end ??= this.#env.clock.monotonicMs() + this.#timing.deadlineMs);
     return {
-      pause: (ms) => this.#pause(ms, end),
-      ask: (request, expected) => this.#ask(request, { what, end, expected }),
+      pause: (ms) => this.#pause(ms, endMs()),
+      ask: (request, expected) => this.#ask(request, { what, end: endMs(), expected }),
     };
   }
 

@@ -8,12 +8,15 @@ interface Thrown {
   readonly message: string;
   /** The errno of a connection. */
   readonly code?: unknown;
+  /** Set when the server's answer was understood, and not cut short. */
+  readonly $fault?: unknown;
   readonly $metadata?: { readonly httpStatusCode?: number };
 }
 
 export interface Failure {
   /** The server's word, as AccessDenied, or an errno. */
   readonly name: string;
+  /** Of an answer that arrived whole. */
   readonly status: number | undefined;
   readonly text: string;
 }
@@ -37,8 +40,8 @@ const NO_REGION = /region is missing/i;
 
 /** Takes what is needed out of an error, and leaves behind what must not be shown: requests with their headers. */
 export function failureOf(error: Error, secrets: readonly string[]): Failure {
-  const { name, message, code, $metadata } = error as Thrown;
-  const status = $metadata?.httpStatusCode;
+  const { name, message, code, $fault, $metadata } = error as Thrown;
+  const status = $fault === undefined ? undefined : $metadata?.httpStatusCode;
   const named = typeof code === "string" && status === undefined ? code : name;
   const shown = secrets.reduce((text, secret) => text.replaceAll(secret, "***"), message);
   return { name: named, status, text: shown === "UnknownError" ? `status ${status}` : shown };

@@ -19,6 +19,7 @@ export async function takeHold(
   const me: Member = { pid: host.pid, host: host.name, sinceMs, purpose, mode, lease, leaseMs };
   const call = place.begin(`hold the repository (${purpose})`);
   const chain = new Chain(place);
+  await place.open();
   const began = now(place);
   await storeLease(place, call, me);
   try {
@@ -134,7 +135,8 @@ class S3Hold implements Hold {
       this.#lost = `${this.#me.lease} was removed`;
       return;
     }
-    if (!renew) return;
+    this.#lost ??= this.#expired();
+    if (!renew || this.#lost !== undefined) return;
     const began = now(this.#place);
     await storeLease(this.#place, call, this.#me);
     if (began.monotonicMs > this.#renewed.monotonicMs) this.#renewed = began;

@@ -76,7 +76,7 @@ export class Place {
   }
 
   async get(call: Call, name: string): Promise<Buffer | undefined> {
-    const bucket = await this.#open();
+    const bucket = await this.open();
     let before: string | undefined;
     return call.ask<Buffer | undefined>(
       async (signal) => {
@@ -92,7 +92,7 @@ export class Place {
   }
 
   async head(call: Call, name: string): Promise<Head | undefined> {
-    const bucket = await this.#open();
+    const bucket = await this.open();
     const head = await call.ask<Head | undefined>(
       (signal) => bucket.head(this.#key(name), signal),
       (failure) => (isNotFound(failure) ? { answer: undefined } : undefined),
@@ -104,7 +104,7 @@ export class Place {
 
   /** In the order of their names. `begin` makes the call of each page. */
   async *list(begin: () => Call, prefix: string): AsyncGenerator<ObjectInfo> {
-    const bucket = await this.#open();
+    const bucket = await this.open();
     const { keyPrefix } = this.#options;
     let last = "";
     let token: string | undefined;
@@ -120,7 +120,7 @@ export class Place {
   }
 
   async remove(call: Call, name: string): Promise<void> {
-    const bucket = await this.#open();
+    const bucket = await this.open();
     const refusal = await call.ask(
       async (signal) => {
         await bucket.remove(this.#key(name), signal);
@@ -145,7 +145,8 @@ export class Place {
     return this.#options.keyPrefix + name;
   }
 
-  #open(): Promise<Bucket> {
+  /** Loads the package, which may take longer than a request. */
+  open(): Promise<Bucket> {
     this.#bucket ??= openBucket(this.#options, 2 * OBJECT_BYTES_MAX);
     return this.#bucket;
   }
@@ -154,7 +155,7 @@ export class Place {
     call: Call,
     object: { name: string; bytes: Uint8Array; token: string; condition: boolean; lock: S3ObjectLock | undefined },
   ): Promise<Outcome> {
-    const bucket = await this.#open();
+    const bucket = await this.open();
     const { name, bytes, token, condition } = object;
     const until = new Date(this.env.clock.nowMs() + (object.lock?.days ?? 0) * DAY_MS);
     const lock = object.lock === undefined ? undefined : { ...object.lock, until };

@@ -52,14 +52,14 @@ interface Plan {
   times: number;
 }
 
-interface Asked {
+export interface Asked {
   readonly method: string;
   readonly url: string;
   readonly headers: IncomingMessage["headers"];
   readonly body: Buffer;
 }
 
-interface Reply {
+export interface Reply {
   readonly status: number;
   readonly headers: IncomingMessage["headers"];
   readonly body: Buffer;
@@ -77,10 +77,14 @@ export class Gateway {
   conditions = false;
   /** So many keys in a page of a listing. */
   pageKeys: number | undefined;
-  /** Answers what was asked about, instead of the server. */
-  answer: ((asked: Asked) => Reply | undefined) | undefined;
+  /** Answers instead of the server, or does something before it does. */
+  answer: ((asked: Asked) => Promise<Reply | undefined> | Reply | undefined) | undefined;
   /** Changes a listing. */
   listing: ((xml: string) => string) | undefined;
+  /** How far the clock of the server is ahead of the real one. */
+  clockMs = 0;
+  /** By how much it was when an object was stored. */
+  readonly #storedMs = new Map<string, number>();
   #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(server: Server, target: number) {
@@ -161,13 +165,18 @@ export class Gateway {
   }
 
   async #done(asked: Asked): Promise<Reply> {
-    const own = this.answer?.(asked);
+    const own = await this.answer?.(asked);
     if (own !== undefined) return own;
     const sum = asked.headers["x-amz-checksum-sha256"];
     if (sum !== undefined && createHash("sha256").update(asked.body).digest("base64") !== sum)
       return problem(400, "BadDigest");
     const conditional = this.conditions && asked.method === "PUT" && asked.headers["if-none-match"] === "*";
     const reply = await (conditional ? this.#alone(() => this.#ifAbsent(asked)) : this.#forward(asked));
+    const [path = ""] = asked.url.split("?");
+    if (asked.method === "PUT" && reply.status === 200) this.#storedMs.set(path, this.clockMs);
+    const modified = reply.headers["last-modified"];
+    if (modified !== undefined)
+      reply.headers["last-modified"] = new Date(Date.parse(modified) + (this.#storedMs.get(path) ?? 0)).toUTCString();
     if (this.listing === undefined || !asked.url.includes("list-type=2")) return reply;
     return { ...reply, body: Buffer.from(this.listing(reply.body.toString())) };
   }
