@@ -62,6 +62,7 @@ export async function openBucket(options: ResolvedS3Options, bodyBytesMax: numbe
         Key,
         Body,
         ContentLength: Body.length,
+        ChecksumAlgorithm: "SHA256",
         ChecksumSHA256: digest.toString("base64"),
         Metadata: { [TOKEN]: token, [SHA256]: digest.toString("hex") },
         ...(ifAbsent ? { IfNoneMatch: "*" } : {}),

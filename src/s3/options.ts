@@ -124,10 +124,15 @@ function timingOf(options: S3ObjectsOptions): S3Timing {
   };
 }
 
-/** A copy, since the package writes into it. The messages never show what was given: it may be a secret in the wrong place. */
+/**
+ * A copy, since the package writes into what it is given; what it has written there (`$source`) is left out. The messages
+ * never show what was given: it may be a secret in the wrong place.
+ */
 function ownCredentials(credentials: S3Credentials): S3Credentials {
-  refuseUnknown("credentials", credentials, ["accessKeyId", "secretAccessKey", "sessionToken"]);
-  const own = { ...credentials };
+  const own = Object.fromEntries(
+    Object.entries(credentials).filter(([name]) => !name.startsWith("$")),
+  ) as unknown as S3Credentials;
+  refuseUnknown("credentials", own, ["accessKeyId", "secretAccessKey", "sessionToken"]);
   for (const name of ["accessKeyId", "secretAccessKey", "sessionToken"] as const) {
     const value: unknown = own[name];
     if (value === undefined && name === "sessionToken") continue;
