@@ -41,6 +41,7 @@ export class Asking {
   ): Promise<T> {
     const { clock } = this.#env;
     const where = `${what} in ${this.#location}`;
+    let told: Failure | undefined; // the last thing that the server said
     for (let attempts = 1; ; attempts++) {
       const leftMs = end - clock.monotonicMs();
       let failure: Failure;
@@ -53,14 +54,17 @@ export class Asking {
         if (error instanceof PapyraError) throw error;
         failure = failureOf(error, this.#secrets);
       }
-      this.#reached ||= failure.status !== undefined;
+      if (failure.status !== undefined) {
+        this.#reached = true;
+        told = failure;
+      }
       const taken = expected?.(failure);
       if (taken !== undefined) return taken.answer;
       if (!isPassing(failure, this.#reached)) throw s3Failure(failure, where, attempts);
       const pauseMs = Math.min(PAUSE_MS.most, PAUSE_MS.first * 2 ** (attempts - 1));
       if (!(await this.#pause(pauseMs, end))) {
         const times = attempts === 1 ? "once" : `${attempts} times`;
-        throw s3Failure(failure, `${where} within ${this.#timing.deadlineMs} ms, tried ${times}`, attempts);
+        throw s3Failure(told ?? failure, `${where} within ${this.#timing.deadlineMs} ms, tried ${times}`, attempts);
       }
     }
   }

@@ -29,6 +29,8 @@ const PASSING = new Set(
   ).split(" "),
 );
 const PASSING_STATUS = new Set([307, 408, 429]);
+/** What the server cannot do, and what it has no room for. */
+const LASTING_STATUS = new Set([501, 507]);
 
 /** Failures on this side that no waiting mends. */
 const PERMANENT =
@@ -50,7 +52,8 @@ export function failureOf(error: Error, secrets: readonly string[]): Failure {
 /** Whether the same request may succeed later. `reached`: the server has answered before. */
 export function isPassing({ name, status, text }: Failure, reached: boolean): boolean {
   if (PASSING.has(name)) return true;
-  if (status !== undefined && status >= 300) return PASSING_STATUS.has(status) || (status >= 500 && status !== 501);
+  if (status !== undefined && status >= 300)
+    return PASSING_STATUS.has(status) || (status >= 500 && !LASTING_STATUS.has(status));
   if (PERMANENT.test(name) || NO_REGION.test(text)) return false;
   return reached || !NOBODY.has(name); // an address where nobody ever was will not get better by waiting
 }

@@ -1,5 +1,6 @@
 // Real processes at one repository, in a directory and in a bucket: they race, are stopped and are killed.
-import { mkdtempSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -122,4 +123,20 @@ test("a process that is killed while it puts leaves whole objects and nothing el
       expect(Number.parseInt(String(object), 10), name).toBe(bytes);
     }
   }
+});
+
+test("without the package @aws-sdk/client-s3 a bucket says what to install; a directory needs no such thing", () => {
+  const bare = mkdtempSync(join(root, "bare-"));
+  cpSync(join(built.root, "dist"), join(bare, "dist"), { recursive: true });
+  cpSync(join(built.root, "package.json"), join(bare, "package.json"));
+  const script = `
+    const { s3Objects } = await import(${JSON.stringify(join(bare, "dist/s3/index.js"))});
+    const { directoryObjects } = await import(${JSON.stringify(join(bare, "dist/backup/directory.js"))});
+    const store = s3Objects({ bucket: "backups", region: "eu-north-1" });
+    await store.get("a").catch(({ code, hint }) => console.log(code, hint));
+    console.log(await directoryObjects(store.env, ${JSON.stringify(join(bare, "place"))}).get("a"));
+  `;
+  const ran = spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8", cwd: bare });
+  expect(ran.stderr).toBe("");
+  expect(ran.stdout).toBe("CLIENT_MISSING run: npm install @aws-sdk/client-s3@3\nundefined\n");
 });

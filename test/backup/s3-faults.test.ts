@@ -233,3 +233,12 @@ test("what is stored damaged comes back as it is stored: the reader judges", asy
   expect(String(await store.get("a"))).toBe("not what it was");
   expect(gateway.seen.filter((one) => one.startsWith("GET"))).toHaveLength(3);
 });
+
+test("when time is over, the last thing that the server said is told", async () => {
+  const { gateway, open } = await world();
+  gateway.plan("refused", { method: "PUT" });
+  gateway.plan("black-hole", { method: "PUT", times: Number.POSITIVE_INFINITY });
+  const refused = await refusal(open(HURRIED).put("a", BYTES), "STORAGE_FAILED");
+  expect(refused.message).toMatch(/within 800 ms, tried \d+ times: SlowDown said so$/);
+  expect(refused.hint).toBe("the server is asked too much: wait, then start again");
+});
