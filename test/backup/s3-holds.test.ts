@@ -196,6 +196,22 @@ test.concurrent("where only the wall clock went on while a machine slept, that c
   await hold.release();
 });
 
+test.concurrent("who makes an entry behind another one is refused, however close", async () => {
+  const { gateway, open } = await world();
+  const other = open();
+  let holding: Hold | undefined;
+  gateway.answer = async ({ method, url }) => {
+    if (method !== "PUT" || !url.includes(entry(1))) return undefined;
+    gateway.answer = undefined;
+    holding = await other.hold("exclusive", "first");
+    return undefined;
+  };
+  const refused = await refusal(open().hold("exclusive", "second"), "REPOSITORY_LOCKED");
+  expect(refused.message).toMatch(/^the second cannot begin: .* \(first\)$/);
+  await holding?.assertHeld();
+  await holding?.release();
+});
+
 test.concurrent("a number that was swept away and made anew by somebody who slept is no hold", async () => {
   const { gateway, bucket, open } = await world();
   await (await open().hold("shared", "first")).release();
