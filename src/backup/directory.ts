@@ -2,7 +2,7 @@
 // file in holds/ that its holder keeps locked: the kernel frees it when the process dies, and whoever comes next removes it.
 import { dirname, join } from "node:path";
 import { publish, readSmall, syncAncestors, writeAll, writeTemporary } from "../env/durable.ts";
-import type { Env, FileLock } from "../env/env.ts";
+import type { Env, FileLock, FileStat } from "../env/env.ts";
 import { isPapyraError, PapyraError } from "../errors.ts";
 import { parseObject } from "../log/codec.ts";
 import { checkObjectName, isObjectName } from "./object-names.ts";
@@ -35,6 +35,8 @@ class DirectoryObjects implements ObjectStore {
   readonly location: string;
   /** Directories that are known to be there, durably. */
   readonly #made = new Set<string>();
+  /** Of each directory, by the clock of the file system: what has been there for longer is durable. */
+  readonly #settledMs = new Map<string, number>();
 
   constructor(env: Env, directory: string) {
     this.env = env;
@@ -46,7 +48,7 @@ class DirectoryObjects implements ObjectStore {
     const path = this.#path(name);
     if (bytes.length > OBJECT_BYTES_MAX)
       throw new PapyraError("INTERNAL", `${name} has ${bytes.length} bytes, more than ${OBJECT_BYTES_MAX}`);
-    if (ifAbsent && (await this.#isThere(path))) return false;
+    if (ifAbsent && (await this.#settled(path)) !== undefined) return false;
     await this.#makeDir(dirname(path));
     const temporary = await writeTemporary(fs, random, path, (append) => append(bytes));
     if (!ifAbsent) {
@@ -56,7 +58,7 @@ class DirectoryObjects implements ObjectStore {
     try {
       const gate = await this.#gate();
       try {
-        if (!(await this.#isThere(path))) {
+        if ((await this.#settled(path)) === undefined) {
           await publish(fs, temporary, path);
           return true;
         }
@@ -71,12 +73,18 @@ class DirectoryObjects implements ObjectStore {
     return false;
   }
 
-  /** Whether a file is there, durably: who put it may have been killed before it synced the name, and others build on it. */
-  async #isThere(path: string): Promise<boolean> {
+  /** A file that is there, durably: who put it may have been killed before it synced the name, and others build on it. */
+  async #settled(path: string): Promise<FileStat | undefined> {
     const { fs } = this.env;
-    if ((await fs.stat(path)) === undefined) return false;
-    await fs.syncDir(dirname(path));
-    return true;
+    const stat = await fs.stat(path);
+    const dir = dirname(path);
+    if (stat === undefined || stat.changedMs < (this.#settledMs.get(dir) ?? 0)) return stat;
+    const before = await fs.stat(dir); // every name that was there then is durable when this one is
+    await fs.syncDir(dir).catch((error: unknown) => {
+      if (!isPapyraError(error) || error.details.errno !== "EROFS") throw error; // nothing waits to be written there
+    });
+    this.#settledMs.set(dir, before?.changedMs ?? 0);
+    return stat;
   }
 
   async get(name: string): Promise<Buffer | undefined> {
@@ -102,7 +110,7 @@ class DirectoryObjects implements ObjectStore {
   }
 
   async stat(name: string): Promise<ObjectInfo | undefined> {
-    const stat = await this.env.fs.stat(this.#path(name));
+    const stat = await this.#settled(this.#path(name));
     return stat?.kind === "file" ? { name, bytes: stat.bytes, storedMs: stat.changedMs } : undefined;
   }
 
@@ -149,10 +157,15 @@ class DirectoryObjects implements ObjectStore {
       const path = join(this.location, HOLDS, `${random.hex(8)}.json`);
       const lock = await fs.lock(path, "exclusive");
       if (lock === undefined) throw new PapyraError("INTERNAL", `somebody else locked the new file ${path}`);
-      const holder: Holder = { pid: host.pid, host: host.name, sinceMs: clock.nowMs(), purpose, mode };
-      await writeOwner(this.env, path, holder);
-      if (mode === "exclusive") await this.#sweep((await fs.stat(path))?.changedMs ?? 0);
-      return new DirectoryHold(this.env, this.location, path, lock, purpose);
+      const hold = new DirectoryHold(this.env, this.location, path, lock, purpose);
+      try {
+        await writeOwner(this.env, path, { pid: host.pid, host: host.name, sinceMs: clock.nowMs(), purpose, mode });
+        if (mode === "exclusive") await this.#sweep((await fs.stat(path))?.changedMs ?? 0);
+      } catch (error) {
+        await hold.release();
+        throw error;
+      }
+      return hold;
     } finally {
       await gate.release();
     }
@@ -239,8 +252,11 @@ class DirectoryHold implements Hold {
   }
 
   async release(): Promise<void> {
-    await this.#env.fs.remove(this.#path).catch(() => undefined); // whoever comes next removes it
-    await this.#lock.release();
+    try {
+      await this.#env.fs.remove(this.#path).catch(() => undefined); // whoever comes next removes it
+    } finally {
+      await this.#lock.release();
+    }
   }
 }
 

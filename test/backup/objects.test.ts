@@ -125,13 +125,39 @@ test("the process dies at every call: the same, and what others then build on is
     const disk = killed.kill();
     const store = directoryObjects(disk.env, PLACE);
     await expected.check(store, `killed at call ${n}`);
-    // Whoever goes on puts everything again, and relies on it, also where it was there already.
+    // Whoever goes on relies on what it finds, and puts the rest, also where it was there already.
+    for (const name of ["segments/a", "segments/b"]) {
+      const found = await store.stat(name);
+      if (found !== undefined) expected.may.set(name, [await store.get(name)]);
+    }
     await expected.change("segments/a", (await store.get("segments/a")) ?? NEW, () =>
       store.put("segments/a", NEW, { ifAbsent: true }),
     );
     await expected.change("catalog", NEW, () => store.put("catalog", NEW));
     await expected.check(directoryObjects(disk.reboot(n, "drop").env, PLACE), `killed at call ${n}, then a power cut`);
   }
+});
+
+test("what somebody is told to be there is durable, also when another one has put it just now", async () => {
+  const disk = new SimDisk();
+  const store = directoryObjects(disk.env, PLACE);
+  const other = directoryObjects(disk.env, PLACE);
+  await other.put("segments/a", NEW);
+  for (const name of ["segments/b", "segments/c"]) {
+    disk.clock.advance(10);
+    disk.failAt(1, "EIO", { operations: ["syncDir"] }); // it has its name, and that is not synced
+    await refusal(other.put(name, NEW), "STORAGE_FAILED");
+    expect((await store.stat(name))?.bytes).toBe(NEW.length);
+    const after = directoryObjects(disk.afterReboot(1, "drop").env, PLACE);
+    expect((await after.stat(name))?.bytes, name).toBe(NEW.length);
+  }
+  // What has been there for long costs no sync each time.
+  disk.clock.advance(10);
+  await store.put("segments/d", NEW);
+  await store.stat("segments/d");
+  const from = disk.calls;
+  await store.stat("segments/a");
+  expect(disk.trace.slice(from).map(({ operation }) => operation)).toEqual(["stat"]);
 });
 
 test("every call fails once: it is said, nothing is half there, nothing is left open or locked", async () => {
@@ -151,6 +177,13 @@ test("every call fails once: it is said, nothing is half there, nothing is left 
       await expected.check(store, what);
       await store.put("later", NEW, { ifAbsent: true });
       await (await store.hold("exclusive", "prune")).release();
+      disk.failAt(1 + (n % 20), fault, { operations: ["stat", "list", "open", "write", "close", "remove", "lock"] });
+      await store.hold("exclusive", "prune").then(
+        (hold) => hold.release(),
+        () => undefined,
+      );
+      disk.clearFaults();
+      await (await directoryObjects(impatient(disk), PLACE).hold("exclusive", "prune")).release();
     }
   }
 });
