@@ -62,7 +62,7 @@ describe.each<[string, () => Where | Promise<Where>]>([
     const where = await make();
     const racers = await Promise.all([1, 2, 3, 4].map(() => start(where)));
     const store = open(where);
-    for (let round = 0; round < 12; round++) {
+    for (let round = 0; round < 6; round++) {
       const name = `race/${round}`;
       const said = await Promise.all(racers.map((racer, n) => racer.ask("put", { name, text: `racer ${n}` })));
       expect(
@@ -109,11 +109,11 @@ describe.each<[string, () => Where | Promise<Where>]>([
 test("a process that is killed while it puts leaves whole objects and nothing else that counts", async () => {
   const where = aDirectory();
   const store = open(where);
-  for (let round = 1; round <= 8; round++) {
+  for (let round = 1; round <= 5; round++) {
     const worker = await start(where);
     worker.tell("forever", { seed: round });
     const announced = [await worker.said(), await worker.said()];
-    await delay(round * 4);
+    await delay(round * 6);
     announced.push(...(await worker.kill()));
     const found = await listed(store);
     for (const { done } of announced) expect(found.map(({ name }) => name)).toContain(done);

@@ -29,7 +29,7 @@ afterAll(async () => {
 interface World {
   readonly gateway: Gateway;
   readonly bucket: string;
-  open(more?: Partial<S3ObjectsOptions>, env?: Env): ObjectStore;
+  readonly open: (more?: Partial<S3ObjectsOptions>, env?: Env) => ObjectStore;
 }
 
 async function world(): Promise<World> {
