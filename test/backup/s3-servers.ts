@@ -4,6 +4,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { setTimeout as delay } from "node:timers/promises";
 import { freePort } from "../redis/server.ts";
 import { ROOT } from "../source.ts";
@@ -13,6 +14,18 @@ const READY_MS = 30_000;
 /** Whether the Python server is installed. */
 export const hasMoto: boolean =
   spawnSync("python3", ["-c", "import moto, flask"], { stdio: "ignore", timeout: 60_000 }).status === 0;
+
+// Both end when their stdin does: when these tests are killed, too.
+const FAUXQS = `
+  process.stdin.on("end", () => process.exit()).resume();
+  import(${JSON.stringify(pathToFileURL(join(ROOT, "node_modules/fauxqs/dist/cli.js")).href)});
+`;
+const MOTO = `
+import os, sys, threading
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+from moto.server import main
+main(["-H", "127.0.0.1", "-p", os.environ["PORT"]])
+`;
 
 export class S3Server {
   readonly port: number;
@@ -25,12 +38,9 @@ export class S3Server {
 
   static async start(program: "fauxqs" | "moto"): Promise<S3Server> {
     const port = await freePort();
-    const [command, args] =
-      program === "moto"
-        ? ["python3", ["-m", "moto.server", "-H", "127.0.0.1", "-p", String(port)]]
-        : [process.execPath, [join(ROOT, "node_modules/fauxqs/dist/cli.js")]];
-    const env = { ...process.env, FAUXQS_PORT: String(port), FAUXQS_LOGGER: "false" };
-    const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"], env });
+    const [command, args] = program === "moto" ? ["python3", ["-c", MOTO]] : [process.execPath, ["-e", FAUXQS]];
+    const env = { ...process.env, PORT: String(port), FAUXQS_PORT: String(port), FAUXQS_LOGGER: "false" };
+    const child = spawn(command, args, { stdio: ["pipe", "ignore", "pipe"], env });
     let said = "";
     child.stderr.on("data", (text: Buffer) => (said = `${said}${String(text)}`.slice(-4000)));
     const end = Date.now() + READY_MS;
