@@ -9,6 +9,7 @@ export default defineConfig({
       "papyra/testing": source("testing/index.ts"),
       "papyra/backup": source("backup/index.ts"),
       "papyra/redis": source("redis/index.ts"),
+      "papyra/s3": source("s3/index.ts"),
       papyra: source("index.ts"),
     } },
   test: {

@@ -79,6 +79,7 @@ describe("who imports whom", () => {
       ],
     ],
     ["src/redis/", [...base, "src/backends/", "src/log/", "src/env/env.ts", "src/env/durable.ts", "src/env/node.ts"]],
+    ["src/s3/", [...base, "src/backup/", "src/log/", "src/env/env.ts", "src/env/node.ts"]],
     ["src/metrics.ts", [...base, "src/backends/", "src/env/env.ts"]],
     [
       "src/config.ts",
@@ -110,6 +111,7 @@ describe("who imports whom", () => {
     "src/index.ts",
     "src/backup/index.ts",
     "src/redis/index.ts",
+    "src/s3/index.ts",
     "src/cli/open.ts",
     "src/cli/context.ts",
     "src/cli/selftest-child.ts",
@@ -146,10 +148,13 @@ describe("who imports whom", () => {
     expect(packages.filter((edge) => !/ -> node:(?:zlib|crypto)$/.test(edge))).toEqual([]);
   });
 
-  test("one file alone knows the client of Redis, and loads it when it is needed", () => {
-    const users = sources.filter(({ imports }) => imports.some((name) => /^@?redis(?:\/|$)/.test(name)));
-    expect(users.map(({ path }) => path)).toEqual(["src/redis/client.ts"]);
-    expect(linesWith(/^import (?!type).*from "redis"/, users)).toEqual([]);
+  test.each([
+    ["Redis", /^@?redis(?:\/|$)/, "src/redis/client.ts", /^import (?!type).*from "redis"/],
+    ["S3", /^@(?:aws-sdk|smithy)\//, "src/s3/client.ts", /^import (?!type).*from "@aws-sdk/],
+  ])("one file alone knows the client of %s, and loads it when it is needed", (_, names, file, eager) => {
+    const users = sources.filter(({ imports }) => imports.some((name) => names.test(name)));
+    expect(users.map(({ path }) => path)).toEqual([file]);
+    expect(linesWith(eager, users)).toEqual([]);
   });
 
   test("imports name files that exist", () => {
@@ -182,6 +187,7 @@ describe("who imports whom", () => {
       "src/testing/index.ts",
       "src/backup/index.ts",
       "src/redis/index.ts",
+      "src/s3/index.ts",
     ];
     if (!roots.every((root) => existsSync(join(ROOT, root)))) return; // until the three entry points are there
     const reached = new Set<string>();

@@ -2,9 +2,10 @@
 // file in holds/ that its holder keeps locked: the kernel frees it when the process dies, and whoever comes next removes it.
 import { dirname, join } from "node:path";
 import { publish, readSmall, readStart, syncAncestors, writeAll, writeTemporary } from "../env/durable.ts";
-import type { Env, FileLock } from "../env/env.ts";
-import { PapyraError } from "../errors.ts";
+import type { Env, FileLock, FileStat } from "../env/env.ts";
+import { isPapyraError, PapyraError } from "../errors.ts";
 import { parseObject } from "../log/codec.ts";
+import { checkObjectName, isObjectName } from "./object-names.ts";
 import {
   type Hold,
   type Holder,
@@ -20,6 +21,8 @@ const HOLDS = "holds";
 const GATE = "repository.lock";
 const GATE_TRIES = 500;
 const GATE_WAIT_MS = 10;
+/** A temporary file that old belongs to nobody any more. */
+const STRAY_MS = 3_600_000;
 const TEMPORARY = /\.tmp-[0-9a-f]{8}$/;
 
 /** Objects as the files of a directory; it is made when the first is stored. */
@@ -32,6 +35,8 @@ class DirectoryObjects implements ObjectStore {
   readonly location: string;
   /** Directories that are known to be there, durably. */
   readonly #made = new Set<string>();
+  /** Of each directory, by the clock of the file system: what has been there for longer is durable. */
+  readonly #settledMs = new Map<string, number>();
 
   constructor(env: Env, directory: string) {
     this.env = env;
@@ -41,35 +46,71 @@ class DirectoryObjects implements ObjectStore {
   async put(name: string, bytes: Uint8Array, { ifAbsent = false }: { ifAbsent?: boolean } = {}): Promise<boolean> {
     const { fs, random } = this.env;
     const path = this.#path(name);
-    if (ifAbsent && (await fs.stat(path)) !== undefined) return false;
+    if (bytes.length > OBJECT_BYTES_MAX)
+      throw new PapyraError("INTERNAL", `${name} has ${bytes.length} bytes, more than ${OBJECT_BYTES_MAX}`);
+    if (ifAbsent && (await this.#settled(path)) !== undefined) return false;
     await this.#makeDir(dirname(path));
     const temporary = await writeTemporary(fs, random, path, (append) => append(bytes));
     if (!ifAbsent) {
       await publish(fs, temporary, path);
       return true;
     }
-    const gate = await this.#gate();
     try {
-      if ((await fs.stat(path)) !== undefined) {
-        await fs.remove(temporary);
-        return false;
+      const gate = await this.#gate();
+      try {
+        if ((await this.#settled(path)) === undefined) {
+          await publish(fs, temporary, path);
+          return true;
+        }
+      } finally {
+        await gate.release();
       }
-      await publish(fs, temporary, path);
-      return true;
-    } finally {
-      await gate.release();
+    } catch (error) {
+      await fs.remove(temporary).catch(() => undefined); // a stray one is removed under an exclusive hold
+      throw error;
     }
+    await fs.remove(temporary);
+    return false;
+  }
+
+  /** A file that is there, durably: who put it may have been killed before it synced the name, and others build on it. */
+  async #settled(path: string): Promise<FileStat | undefined> {
+    const { fs } = this.env;
+    const stat = await fs.stat(path);
+    const dir = dirname(path);
+    if (stat === undefined || stat.changedMs < (this.#settledMs.get(dir) ?? 0)) return stat;
+    const before = await fs.stat(dir); // every name that was there then is durable when this one is
+    await fs.syncDir(dir).catch((error: unknown) => {
+      if (!isPapyraError(error) || error.details.errno !== "EROFS") throw error; // nothing waits to be written there
+    });
+    this.#settledMs.set(dir, before?.changedMs ?? 0);
+    return stat;
   }
 
   async get(name: string): Promise<Buffer | undefined> {
     const { fs } = this.env;
     const path = this.#path(name);
     if ((await fs.stat(path))?.kind !== "file") return undefined;
-    return readSmall(fs, path, 2 * OBJECT_BYTES_MAX);
+    const file = await ifThere(fs.open(path, "read")); // it may be gone by now
+    if (file === undefined) return undefined;
+    try {
+      const { bytes } = await file.stat(); // of the very file that is read: another one may have the name by now
+      if (bytes > 2 * OBJECT_BYTES_MAX)
+        throw new PapyraError("STORAGE_FAILED", `${path} has ${bytes} bytes: that is no object`);
+      const whole = Buffer.allocUnsafe(bytes);
+      for (let at = 0; at < bytes; ) {
+        const count = await file.read(whole.subarray(at), at);
+        if (count === 0) throw new PapyraError("STORAGE_FAILED", `${path} became shorter while it was read`);
+        at += count;
+      }
+      return whole;
+    } finally {
+      await file.close();
+    }
   }
 
   async stat(name: string): Promise<ObjectInfo | undefined> {
-    const stat = await this.env.fs.stat(this.#path(name));
+    const stat = await this.#settled(this.#path(name));
     return stat?.kind === "file" ? { name, bytes: stat.bytes, storedMs: stat.changedMs } : undefined;
   }
 
@@ -80,20 +121,27 @@ class DirectoryObjects implements ObjectStore {
   }
 
   async *list(prefix: string): AsyncGenerator<ObjectInfo> {
-    const slash = prefix.lastIndexOf("/");
-    yield* this.#listIn(slash < 0 ? "" : prefix.slice(0, slash), prefix);
+    const dir = prefix.slice(0, Math.max(0, prefix.lastIndexOf("/")));
+    const below = (key: string): boolean => key.startsWith(prefix) || prefix.startsWith(key);
+    for await (const object of this.#filesIn(dir, below))
+      if (object.name.startsWith(prefix) && isObjectName(object.name)) yield object;
   }
 
-  async *#listIn(dir: string, prefix: string): AsyncGenerator<ObjectInfo> {
+  /** Every file below a directory, sorted by its whole name: a directory stands where its name with a slash belongs. */
+  async *#filesIn(dir: string, wanted: (key: string) => boolean): AsyncGenerator<ObjectInfo> {
     const { fs } = this.env;
     const path = join(this.location, dir);
     if ((await fs.stat(path))?.kind !== "directory") return;
+    const found: { readonly key: string; readonly file: ObjectInfo | undefined }[] = [];
     for (const entry of await fs.list(path)) {
       const name = dir === "" ? entry : `${dir}/${entry}`;
-      if (!name.startsWith(prefix) && !prefix.startsWith(`${name}/`)) continue;
       const stat = await fs.stat(join(path, entry));
-      if (stat?.kind === "directory") yield* this.#listIn(name, prefix);
-      else if (stat?.kind === "file" && !isOwnFile(name)) yield { name, bytes: stat.bytes, storedMs: stat.changedMs };
+      if (stat?.kind === "directory" && isObjectName(name)) found.push({ key: `${name}/`, file: undefined });
+      if (stat?.kind === "file") found.push({ key: name, file: { name, bytes: stat.bytes, storedMs: stat.changedMs } });
+    }
+    for (const { key, file } of found.sort((a, b) => (a.key < b.key ? -1 : 1))) {
+      if (file !== undefined) yield file;
+      else if (wanted(key)) yield* this.#filesIn(key.slice(0, -1), wanted);
     }
   }
 
@@ -101,7 +149,7 @@ class DirectoryObjects implements ObjectStore {
     const { fs } = this.env;
     const path = this.#path(name);
     if ((await fs.stat(path)) === undefined) return;
-    await fs.remove(path);
+    await ifThere(fs.remove(path));
     await fs.syncDir(dirname(path));
   }
 
@@ -118,6 +166,7 @@ class DirectoryObjects implements ObjectStore {
       const hold = new DirectoryHold(this.env, this.location, path, lock, purpose);
       try {
         await writeOwner(this.env, path, { pid: host.pid, host: host.name, sinceMs: clock.nowMs(), purpose, mode });
+        if (mode === "exclusive") await this.#sweep((await fs.stat(path))?.changedMs ?? 0);
       } catch (error) {
         await hold.release();
         throw error;
@@ -136,14 +185,24 @@ class DirectoryObjects implements ObjectStore {
       const path = join(this.location, HOLDS, entry);
       const lock = await fs.lock(path, "exclusive");
       if (lock === undefined) {
-        const fields = parseObject(await readSmall(fs, path)) ?? {};
+        const bytes = await ifThere(readSmall(fs, path));
+        if (bytes === undefined) continue; // it was given back just now
+        const fields = parseObject(bytes) ?? {};
         holders.push({ pid: 0, host: "unknown", sinceMs: 0, purpose: "unknown", mode: "exclusive", ...fields });
         continue;
       }
-      await fs.remove(path);
+      await ifThere(fs.remove(path));
       await lock.release();
     }
     return holders;
+  }
+
+  /** Removes what killed processes were writing. `nowMs` is by the clock of the file system. */
+  async #sweep(nowMs: number): Promise<void> {
+    const everywhere = (): boolean => true;
+    for await (const { name, storedMs } of this.#filesIn("", everywhere))
+      if (TEMPORARY.test(name) && storedMs < nowMs - STRAY_MS)
+        await ifThere(this.env.fs.remove(join(this.location, name)));
   }
 
   async #gate(): Promise<FileLock> {
@@ -160,8 +219,7 @@ class DirectoryObjects implements ObjectStore {
   }
 
   #path(name: string): string {
-    if (!/^[A-Za-z0-9_-][A-Za-z0-9._-]*(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/.test(name))
-      throw new PapyraError("INTERNAL", `${JSON.stringify(name)} is no name of an object`);
+    checkObjectName(name);
     return join(this.location, name);
   }
 
@@ -217,6 +275,12 @@ async function writeOwner(env: Env, path: string, holder: Holder): Promise<void>
   }
 }
 
-function isOwnFile(name: string): boolean {
-  return name === GATE || name.startsWith(`${HOLDS}/`) || TEMPORARY.test(name);
+/** What a call resolves with, or undefined when the file is not there any more. */
+async function ifThere<T>(call: Promise<T>): Promise<T | undefined> {
+  try {
+    return await call;
+  } catch (error) {
+    if (isPapyraError(error, "STORE_NOT_FOUND")) return undefined;
+    throw error;
+  }
 }
