@@ -277,8 +277,8 @@ export const MUTANTS = [
   {
     name: "consumers: a line is handed out unverified",
     file: "src/redis/delivery.ts",
-    find: "if (!verifies(",
-    replace: "if (false && !verifies(",
+    find: "if (!this.#verifies(line))",
+    replace: "if (line.length < 0)",
     tests: ["test/redis/consumers.test.ts"],
     filter: "a line that does not verify",
   },
@@ -1324,8 +1324,8 @@ export const MUTANTS = [
   {
     name: "a damaged part is taken for one that need not be stored",
     file: "src/backup/parts.ts",
-    find: "if (there?.equals(bytes) === true) return;",
-    replace: "if (there !== undefined) return;",
+    find: "if (there?.equals(bytes) === true) return part;",
+    replace: "if (there !== undefined) return part;",
     tests: ["test/backup/found-damaged.test.ts"],
   },
   {
@@ -1415,7 +1415,7 @@ export const MUTANTS = [
   {
     name: "compaction and recovery are not kept away from a backup",
     file: "src/backup/create.ts",
-    find: 'pin: await backend.pin("backup"), unpinned: null',
+    find: "pin: await backend.pin(purpose), unpinned: null",
     replace: "pin: undefined, unpinned: null",
     tests: ["test/backup/holds.test.ts"],
   },
@@ -1634,11 +1634,18 @@ export const MUTANTS = [
     tests: ["test/backup/in-place.test.ts"],
   },
   {
-    name: "backups: compaction does not wait for a backup",
-    file: "src/backup/create.ts",
-    find: 'return { pin: await backend.pin("backup"), unpinned: null };',
-    replace: "return { pin: undefined, unpinned: null };",
-    tests: ["test/backup/exclusion.test.ts"],
+    name: "backups: a prune takes the parts that a watch has shipped",
+    file: "src/backup/prune.ts",
+    find: "[...after.backups, ...after.watched]",
+    replace: "after.backups",
+    tests: ["test/backup/watch.test.ts"],
+  },
+  {
+    name: "backups: a watch stores what was shipped again and again",
+    file: "src/backup/parts.ts",
+    find: "(parts[kept - 1] as Part).bytes <= sum; kept--)",
+    replace: "kept > 0; kept--)",
+    tests: ["test/backup/watch.test.ts"],
   },
   {
     name: "backups: prune takes a shared hold",

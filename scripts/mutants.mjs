@@ -1,7 +1,8 @@
 // Plants known bugs, one at a time, in a copy of the sources and demands that a test notices. A test suite that a bug can
-// pass proves nothing. Usage: node scripts/mutants.mjs [--only TEXT] [--jobs N]
-// Prints one line a bug, and exits 1 when one survives or no longer applies.
-import { spawn } from "node:child_process";
+// pass proves nothing. Usage: node scripts/mutants.mjs [--only TEXT] [--jobs N] [--share N]
+// Prints one line a bug, and exits 1 when one survives or no longer applies. With --share, only one in so many is planted: which
+// ones follows from the commit, so that each gets its turn, and two runs over the same sources plant the same.
+import { spawn, spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,8 +16,17 @@ const flag = (name) => {
 };
 const only = flag("--only");
 const jobs = Number(flag("--jobs") ?? 2);
-const queue = MUTANTS.filter((mutant) => only === undefined || mutant.name.includes(only));
+const share = Number(flag("--share") ?? 1);
+const turn = share === 1 ? 0 : Number.parseInt(commit().slice(0, 8), 16) % share;
+const queue = MUTANTS.filter((mutant, i) => (only === undefined || mutant.name.includes(only)) && i % share === turn);
+if (share > 1) console.log(`planting ${queue.length} of ${MUTANTS.length} bugs: share ${turn + 1} of ${share}`);
 const results = [];
+
+/** Without a repository there is always the first share. */
+function commit() {
+  const { stdout, status } = spawnSync("git", ["rev-parse", "HEAD"], { cwd: root, encoding: "utf8" });
+  return status === 0 ? stdout : "0";
+}
 
 async function plant(mutant) {
   const dir = mkdtempSync(join(tmpdir(), "papyra-mutant-"));

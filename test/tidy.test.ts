@@ -94,6 +94,7 @@ describe("who imports whom", () => {
         "src/backends/",
         "src/redis/",
         "src/backup/",
+        "src/s3/",
         "src/log/",
         "src/env/",
         "src/actors/",

@@ -22,7 +22,7 @@ export function repositoryOption(command: Command): Command {
   return command
     .option(
       "--repository <dir>",
-      "where the backups are (default: PAPYRA_REPOSITORY, the configuration's `backups`, else ./backups)",
+      "where the backups are: a directory or s3://bucket/prefix (default: PAPYRA_REPOSITORY, the configuration's `backups`, else ./backups)",
     )
     .option(
       "--age-identity <file>",

@@ -15,6 +15,7 @@ import { type LoadedConfig, loadConfig } from "./config.ts";
 import type { CliIo, Paint } from "./io.ts";
 import type { RedisStoreOptions } from "../redis/options.ts";
 import { type Opened, openPath } from "./open.ts";
+import { isBucket, openBucket } from "./open-bucket.ts";
 import { namedRedis, openRedis } from "./open-redis.ts";
 import { configuredPacking, givenPacking } from "./packing.ts";
 import { NO_PROGRESS, type Progress, showProgress } from "./progress.ts";
@@ -144,6 +145,8 @@ export class Context {
   async repository(): Promise<ObjectStore> {
     const named = this.given("repository") ?? (this.io.env.PAPYRA_REPOSITORY || undefined);
     const packing = await givenPacking(this);
+    if (named !== undefined && isBucket(named))
+      return packObjects(await openBucket(this.env, named, this.io.env.AWS_ENDPOINT_URL || undefined), packing);
     if (named !== undefined) return packObjects(directoryObjects(this.env, this.resolve(named)), packing);
     const { config, file } = await this.config();
     const { backups = DEFAULT_REPOSITORY } = config;
