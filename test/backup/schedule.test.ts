@@ -1,6 +1,6 @@
 // Backups by a cron expression, on a clock that only the test moves.
 import { afterEach, describe, expect, test } from "vitest";
-import { ActorSystem } from "papyra";
+import { ActorSystem } from "../../src/index.ts";
 import { openStore } from "../../src/backends/open.ts";
 import type { Store } from "../../src/backends/store.ts";
 import { backups, type Backups } from "../../src/backup/index.ts";

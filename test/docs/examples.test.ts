@@ -3,7 +3,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { redisStore } from "papyra/redis";
+import { redisStore } from "../../src/redis/index.ts";
 import { event, withStore } from "../../src/testing/contract-subject.ts";
 import { RedisServer } from "../redis/server.ts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
