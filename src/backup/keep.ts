@@ -1,7 +1,7 @@
 // Which backups a policy keeps, and why. Pure. As in other tools: of each of the last n hours, days, weeks, months or years that
 // have a good backup, the newest one is kept. Periods are those of UTC; weeks are ISO weeks, from Monday on.
 import { PapyraError } from "../errors.ts";
-import { refuseUnknown } from "../options.ts";
+import { refuseUnknown, wholeNumber } from "../options.ts";
 
 /** Counts from 0; what is not named keeps nothing. */
 export interface KeepPolicy {
@@ -37,9 +37,10 @@ const PERIODS = {
   yearly: (at: Date) => at.toISOString().slice(0, 4),
 } as const;
 
-/** Rejects with OPTION_INVALID for a policy that keeps nothing. */
+/** Rejects with OPTION_INVALID for a policy that keeps nothing, and for what is no whole number from 0 on. */
 export function assertKeeps(policy: KeepPolicy): void {
   refuseUnknown("`keep`", policy, KNOWN);
+  for (const [rule, value] of Object.entries(policy)) wholeNumber(`keep.${rule}`, value, 0, 0, Number.MAX_SAFE_INTEGER);
   const { minGood: _, ...rules } = policy;
   if (Object.values(rules).some((value) => value !== undefined && value > 0)) return;
   throw new PapyraError("OPTION_INVALID", "the policy keeps nothing: every backup would go", {

@@ -104,3 +104,8 @@ test("a policy that keeps nothing is refused", () => {
   for (const policy of [{}, { last: 0 }, { minGood: 3 }, { withinMs: 0 }])
     expect(() => chooseKept([], policy, 0)).toThrow(expect.objectContaining({ code: "OPTION_INVALID" }));
 });
+
+test("what is no whole number from 0 on is refused, and so is a misspelt rule", () => {
+  for (const keep of [{ last: -1 }, { daily: 1.5 }, { weekly: Number.NaN }, { dayly: 7 } as object])
+    expect(() => chooseKept([], keep, 0), JSON.stringify(keep)).toThrow(/keep/);
+});
