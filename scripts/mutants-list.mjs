@@ -1293,6 +1293,13 @@ export const MUTANTS = [
     tests: ["test/leftovers.test.ts"],
   },
   {
+    name: "a backup beside a writer tells a time after it has looked",
+    file: "src/backup/create.ts",
+    find: "const view = grouped ?? (await backend.view());",
+    replace: "const view = grouped ?? (own === undefined ? seen : await backend.view());",
+    tests: ["test/backup/create.test.ts"],
+  },
+  {
     name: "a restore in place of the newest backup takes the one that it makes itself",
     file: "src/backup/in-place.ts",
     find: "? wanted : { backup: manifest.id };",

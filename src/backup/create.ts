@@ -131,7 +131,7 @@ async function make(
   // What was acknowledged before now is in a view that is made behind it.
   const own = await source.instant?.();
   const grouped = await backend.viewWithGroups?.();
-  const view = grouped ?? (own === undefined ? seen : await backend.view());
+  const view = grouped ?? (await backend.view());
   // Groups are of the instant of their view; it lies behind the other one.
   const instant = (grouped === undefined ? own : undefined) ?? view.acknowledged ?? {};
   const cut = await viewAt(backend, view, instant);
@@ -155,7 +155,7 @@ async function make(
     created: createdMs / 1000,
     // When a copy was made, nobody has said: it holds nothing that is younger than its newest record.
     instant: source.how === "adopted" ? newestIn(logs) : createdMs / 1000,
-    how: source.how ?? (seen.writer === undefined ? "stopped" : "live"),
+    how: source.how ?? (view.writer === undefined ? "stopped" : "live"),
     source: backend.location,
     verdict: anomalies.length === 0 ? "good" : "damaged",
     anomalies,

@@ -63,3 +63,25 @@ for (const [kind, options] of Object.entries({ "one file a log": {}, rotating: {
     expect(found.audits).toHaveLength(60);
   });
 }
+
+test("what is acknowledged while the store is looked at, and before the instant, is in it", async () => {
+  const { store, objects, disk } = world();
+  const writer = await openStore(store);
+  const writtenMs: number[] = [];
+  const busy = {
+    ...store,
+    async view() {
+      const view = await store.view();
+      disk.clock.advance(5);
+      await writer.append("events", [event(writtenMs.length + 1)]);
+      writtenMs.push(disk.clock.nowMs());
+      disk.clock.advance(5);
+      return view;
+    },
+  };
+  const { backup } = await createBackup(busy, objects);
+  await writer.close();
+  const before = writtenMs.filter((atMs) => atMs < backup.instant * 1000);
+  expect(before.length).toBeGreaterThan(0);
+  expect(backup.logs.events.last_seq).toBeGreaterThanOrEqual(before.length);
+});
