@@ -115,7 +115,11 @@ export class SimErrno extends Error {
   }
 }
 
-const PHRASES: Partial<Record<SimOperation, string>> = { makeDir: "make the directory", syncDir: "sync the directory" };
+const PHRASES: Partial<Record<SimOperation, string>> = {
+  makeDir: "make the directory",
+  removeDir: "remove the directory",
+  syncDir: "sync the directory",
+};
 
 /** The failure as the real file system reports it. */
 export function simulatedError(cause: SimErrno, operation: SimOperation, path: string): PapyraError {
