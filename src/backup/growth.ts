@@ -34,7 +34,8 @@ export async function readGrowth(
   if (!same || grown.id !== was.id || grown.bytes < was.bytes) return undefined;
   // A segment that was closed since is read as a whole once: only so can its seal be compared.
   const stored = grown.active ? keptParts(was.parts, grown.bytes - was.bytes) : [];
-  const from = await seqBefore(source, log, grown, sizeOf(stored));
+  const grew = grown.bytes > was.bytes || !grown.active || segments.length > last + 1;
+  const from = grew ? await seqBefore(source, log, grown, sizeOf(stored)) : before.last_seq;
   if (from === undefined || !(await endsAsBefore(source, log, grown, was, before.last_seq))) return undefined;
   const growth = new Growth(source, log, from);
   const done: BackedUpSegment[] = before.segments
