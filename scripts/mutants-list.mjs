@@ -1641,6 +1641,14 @@ export const MUTANTS = [
     tests: ["test/backup/in-place.test.ts"],
   },
   {
+    name: "backups: one that looks in the moment of a rotation has no active segment",
+    file: "src/backup/instant.ts",
+    find: "else if (last !== undefined && wholeEnd > 0)",
+    replace: "else if (last === undefined && wholeEnd > 0)",
+    tests: ["test/backup/crash.test.ts"],
+    filter: "moment of a rotation",
+  },
+  {
     name: "backups: a prune takes the parts that a watch has shipped",
     file: "src/backup/prune.ts",
     find: "[...after.backups, ...after.watched]",

@@ -14,6 +14,8 @@ export type Instant = Readonly<Partial<Record<LogName, number>>>;
 export interface CutLog {
   /** Segments of which all counts. */
   readonly whole: readonly Segment[];
+  /** Where the last line that has a number ends in the last of these: a seal may follow. */
+  readonly wholeEnd: number;
   /** The one in which the cut lies, and how many of its bytes count. */
   readonly cut: { readonly segment: Segment; readonly bytes: number } | undefined;
   /** The one behind it, of which nothing counts. */
@@ -40,10 +42,12 @@ export async function cutLog(
     const found = await endOf(backend, segment, head, seedOf(line), last);
     if (found.end === head && i > 0 && last !== undefined) continue; // nothing of it counts, or nothing is in it
     const before = all.slice(0, i);
-    if (!segment.active && !found.behind) return { whole: [...before, segment], cut: undefined, next: all[i + 1] };
-    return { whole: before, cut: { segment, bytes: found.end }, next: all[i + 1] };
+    const next = all[i + 1];
+    if (!segment.active && !found.behind)
+      return { whole: [...before, segment], wholeEnd: found.end, cut: undefined, next };
+    return { whole: before, wholeEnd: 0, cut: { segment, bytes: found.end }, next };
   }
-  return { whole: all, cut: undefined, next: undefined };
+  return { whole: all, wholeEnd: 0, cut: undefined, next: undefined };
 }
 
 /** Where the last whole line ends that counts, and whether whole lines stand behind it that do not. */
@@ -69,10 +73,13 @@ async function endOf(
 export async function viewAt(backend: Backend, view: StoreView, instant: Instant): Promise<StoreView> {
   const segments: Segment[] = [];
   for (const log of LOG_NAMES) {
-    const { whole, cut, next } = await cutLog(backend, view, log, instant[log]);
-    segments.push(...whole);
-    if (cut !== undefined) segments.push(asActive(cut.segment, log, cut.bytes));
-    else if (next !== undefined) segments.push(asActive(next, log, identityBytes(view, log, next)));
+    const { whole, wholeEnd, cut, next } = await cutLog(backend, view, log, instant[log]);
+    const last = whole.at(-1);
+    if (cut !== undefined) segments.push(...whole, asActive(cut.segment, log, cut.bytes));
+    else if (next !== undefined) segments.push(...whole, asActive(next, log, identityBytes(view, log, next)));
+    // Between the closing of a segment and the beginning of the next one none is active: it is the one that was closed.
+    else if (last !== undefined && wholeEnd > 0) segments.push(...whole.slice(0, -1), asActive(last, log, wholeEnd));
+    else segments.push(...whole);
   }
   return {
     ...view,

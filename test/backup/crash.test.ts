@@ -157,3 +157,23 @@ test("every call that fails once makes the backup fail, or does not matter; noth
   for (; await calls(n); n += 1 + Math.floor(n / 40)); // further on the calls repeat each other
   expect(n).toBeGreaterThan(100);
 });
+
+test("a backup that looks at any moment of a rotation is good, and so is one after it, or after its writer was killed", async () => {
+  const { disk, store, objects } = world(ROTATING);
+  await write(store, 25);
+  await createBackup(store, objects);
+  const states = await crashes(disk, () => write(store, 40));
+  let looked = 0;
+  const names = /^killed at call \d+ \((rename|syncDir|create)/; // between two of them only bytes change
+  for (const { disk: next, how } of states.filter(({ how: what }) => names.test(what))) {
+    const there = on(next);
+    const first = await createBackup(there.store, there.objects);
+    expect({ how, anomalies: first.backup.anomalies }).toEqual({ how, anomalies: [] });
+    await assertHonest(there.objects, how);
+    await write(there.store, 3);
+    await createBackup(there.store, there.objects);
+    await assertHonest(there.objects, `${how}, and once more`);
+    looked += 1;
+  }
+  expect(looked).toBeGreaterThan(10);
+});
