@@ -1649,6 +1649,14 @@ export const MUTANTS = [
     filter: "moment of a rotation",
   },
   {
+    name: "backups: a pin stays when its file cannot be looked at",
+    file: "src/backends/files.ts",
+    find: "await isHeldAt(env, directory, lock, PIN_FILE).catch(() => false);",
+    replace: "await isHeldAt(env, directory, lock, PIN_FILE);",
+    tests: ["test/backup/crash.test.ts"],
+    filter: "every call",
+  },
+  {
     name: "backups: a prune takes the parts that a watch has shipped",
     file: "src/backup/prune.ts",
     find: "[...after.backups, ...after.watched]",
