@@ -1651,8 +1651,8 @@ export const MUTANTS = [
   {
     name: "backups: a pin stays when its file cannot be looked at",
     file: "src/backends/files.ts",
-    find: "await isHeldAt(env, directory, lock, PIN_FILE).catch(() => false);",
-    replace: "await isHeldAt(env, directory, lock, PIN_FILE);",
+    find: "        } finally {\n          await lock.release(); // whatever befalls the file\n        }",
+    replace: "        } catch (error) {\n          throw error;\n        }\n        await lock.release();",
     tests: ["test/backup/crash.test.ts"],
     filter: "every call",
   },

@@ -85,10 +85,12 @@ export function fileBackend(input: FileStoreOptions, env: Env): Backend {
       const lock = await takeLock(env, place.directory, purpose, PIN_FILE);
       const { directory } = place;
       const release = async (): Promise<void> => {
-        // The file is nothing but the lock: it goes with it, unless somebody has put another one there. One that stays is free.
-        const isOurs = await isHeldAt(env, directory, lock, PIN_FILE).catch(() => false);
-        if (isOurs) await env.fs.remove(join(directory, PIN_FILE)).catch(() => undefined);
-        await lock.release();
+        try {
+          // The file is nothing but the lock: it goes with it, unless somebody has put another one there.
+          if (await isHeldAt(env, directory, lock, PIN_FILE)) await env.fs.remove(join(directory, PIN_FILE));
+        } finally {
+          await lock.release(); // whatever befalls the file
+        }
       };
       return { release };
     },
