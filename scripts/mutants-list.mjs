@@ -1650,9 +1650,9 @@ export const MUTANTS = [
   },
   {
     name: "backups: a pin stays when its file cannot be looked at",
-    file: "src/backends/files.ts",
-    find: "        } finally {\n          await lock.release(); // whatever befalls the file\n        }",
-    replace: "        } catch (error) {\n          throw error;\n        }\n        await lock.release();",
+    file: "src/backends/lock.ts",
+    find: "    } finally {\n      await lock.release(); // whatever befalls the file\n    }",
+    replace: "    } catch (error) {\n      throw error;\n    }\n    await lock.release();",
     tests: ["test/backup/crash.test.ts"],
     filter: "every call",
   },

@@ -6,7 +6,7 @@ import type { Env, FileStat } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
 import { acknowledgedIn, reachOf } from "../log/mark.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
-import { parseFileName, PIN_FILE, STORE_FILE } from "../log/segments.ts";
+import { parseFileName, STORE_FILE } from "../log/segments.ts";
 import {
   type Backend,
   type Claim,
@@ -20,7 +20,7 @@ import { readCacheFile, writeCacheFile } from "./cache-files.ts";
 import { type FileStoreOptions, resolveFileOptions } from "./file-options.ts";
 import { claimFiles } from "./files-claim.ts";
 import { listSegments, readSegment } from "./segment-files.ts";
-import { isHeldAt, lockOwner, takeLock } from "./lock.ts";
+import { lockOwner, takePin } from "./lock.ts";
 import { readMark } from "./mark-file.ts";
 import { decodeStoreFile, identityFromHeads } from "./store-file.ts";
 
@@ -82,17 +82,7 @@ export function fileBackend(input: FileStoreOptions, env: Env): Backend {
     },
     async pin(purpose) {
       await locate();
-      const lock = await takeLock(env, place.directory, purpose, PIN_FILE);
-      const { directory } = place;
-      const release = async (): Promise<void> => {
-        try {
-          // The file is nothing but the lock: it goes with it, unless somebody has put another one there.
-          if (await isHeldAt(env, directory, lock, PIN_FILE)) await env.fs.remove(join(directory, PIN_FILE));
-        } finally {
-          await lock.release(); // whatever befalls the file
-        }
-      };
-      return { release };
+      return takePin(env, place.directory, purpose);
     },
     async claim(purpose): Promise<Claim> {
       await locate();

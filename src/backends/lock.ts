@@ -5,8 +5,8 @@ import { readStart, writeAll } from "../env/durable.ts";
 import type { Env, FileLock } from "../env/env.ts";
 import { isPapyraError, PapyraError } from "../errors.ts";
 import { parseObject } from "../log/codec.ts";
-import { LOCK_FILE } from "../log/segments.ts";
-import type { ClaimOwner } from "./backend.ts";
+import { LOCK_FILE, PIN_FILE } from "../log/segments.ts";
+import type { ClaimOwner, Pin } from "./backend.ts";
 
 /** A reader that asks whether somebody writes holds a shared lock for an instant: so often, so far apart, a writer asks again. */
 const TRIES = 5;
@@ -55,6 +55,19 @@ async function becomesOwner(env: Env, path: string, lock: FileLock, purpose: str
   }
   await lock.release(); // whoever comes next locks another file
   return false;
+}
+
+/** Takes the pin of the store in `directory`. Its file is nothing but the lock, and goes with it. Rejects as {@link takeLock} does. */
+export async function takePin(env: Env, directory: string, purpose: string): Promise<Pin> {
+  const lock = await takeLock(env, directory, purpose, PIN_FILE);
+  const release = async (): Promise<void> => {
+    try {
+      if (await isHeldAt(env, directory, lock, PIN_FILE)) await env.fs.remove(join(directory, PIN_FILE));
+    } finally {
+      await lock.release(); // whatever befalls the file
+    }
+  };
+  return { release };
 }
 
 /** Whether the lock is still on the file of that name: a lock on a file that was taken away keeps nobody out. */
