@@ -1,8 +1,9 @@
 // Plants known bugs, one at a time, in a copy of the sources and demands that a test notices. A test suite that a bug can
-// pass proves nothing. Usage: node scripts/mutants.mjs [--only TEXT] [--jobs N] [--share N]
+// pass proves nothing. Usage: node scripts/mutants.mjs [--only TEXT] [--jobs N] [--share N [--turn N]]
 // Prints one line a bug, and exits 1 when one survives or no longer applies. With --share, only one in so many is planted: which
-// ones follows from the commit, so that each gets its turn, and two runs over the same sources plant the same.
-import { spawn, spawnSync } from "node:child_process";
+// ones is drawn anew for each run, so that none is spared for long and nobody chooses; --turn repeats a run.
+import { spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,16 +18,16 @@ const flag = (name) => {
 const only = flag("--only");
 const jobs = Number(flag("--jobs") ?? 2);
 const share = Number(flag("--share") ?? 1);
-const turn = share === 1 ? 0 : Number.parseInt(commit().slice(0, 8), 16) % share;
-const queue = MUTANTS.filter((mutant, i) => (only === undefined || mutant.name.includes(only)) && i % share === turn);
-if (share > 1) console.log(`planting ${queue.length} of ${MUTANTS.length} bugs: share ${turn + 1} of ${share}`);
-const results = [];
-
-/** Without a repository there is always the first share. */
-function commit() {
-  const { stdout, status } = spawnSync("git", ["rev-parse", "HEAD"], { cwd: root, encoding: "utf8" });
-  return status === 0 ? stdout : "0";
+const turn = Number(flag("--turn") ?? 1 + randomInt(share));
+const queue = MUTANTS.filter(
+  (mutant, i) => (only === undefined || mutant.name.includes(only)) && i % share === turn - 1,
+);
+if (share > 1) {
+  console.log(
+    `planting ${queue.length} of ${MUTANTS.length} bugs; the same again: npm run mutants -- --share ${share} --turn ${turn}`,
+  );
 }
+const results = [];
 
 async function plant(mutant) {
   const dir = mkdtempSync(join(tmpdir(), "papyra-mutant-"));

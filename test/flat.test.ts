@@ -6,6 +6,7 @@ import type { Backend } from "../src/backends/backend.ts";
 import { type CheckedLog, checkLog } from "../src/backends/check.ts";
 import { fileBackend } from "../src/backends/files.ts";
 import { openStore } from "../src/backends/open.ts";
+import { memoryStore } from "../src/index.ts";
 import { replaceDurably } from "../src/env/durable.ts";
 import { activeName, closedName } from "../src/log/segments.ts";
 import { inspect } from "../src/ops/inspect.ts";
@@ -63,6 +64,9 @@ function history(closed: number, each: number): Step[][] {
 /** When `buildLog` says that a record was written. */
 const timeOf = (seq: number): number => 1_767_225_600_000 + seq * 7;
 
+const auditOf = (n: number) =>
+  ({ kind: "event", system_id: "local", actor_address: "local://a", event_type: "Noted", payload: n }) as const;
+
 async function bytesRead({ disk }: World, work: (backend: Backend) => Promise<unknown>): Promise<number> {
   const counted = counting(disk.env, "events");
   await work(fileBackend({ path: "/s" }, counted.env));
@@ -95,6 +99,19 @@ describe("what is read", () => {
     const few = await bytesRead(await storeOf(history(3, 100)), (backend) => WORK.opening!(backend, 100));
     const many = await bytesRead(await storeOf(history(40, 100)), (backend) => WORK.opening!(backend, 100));
     expect(many - few).toBeLessThanOrEqual(37 * SEGMENT_MAX + 200);
+  });
+
+  test("whoever sets nothing has segments of 64 MiB at most, so that the active one is no longer either", async () => {
+    const backend = memoryStore();
+    const store = await openStore(backend);
+    const payload = "x".repeat(3 << 20);
+    for (let i = 0; i < 23; i++) await store.append("audits", [{ ...auditOf(i), payload }]);
+    await store.close();
+    const { segments } = await backend.view();
+    const sizes = segments.filter(({ log }) => log === "audits").map(({ bytes }) => bytes);
+    expect(sizes).toHaveLength(2);
+    for (const bytes of sizes) expect(bytes).toBeLessThan((64 << 20) + 1000); // and the seal
+    expect((await scan(backend)).ok).toBe(true);
   });
 
   test("the scan and the start-up check read everything, unless they are told otherwise", async () => {

@@ -15,7 +15,8 @@ export interface StoreLimits {
   readonly batchBytesMax: number;
   /**
    * A segment that would grow beyond so many bytes is sealed, and the next one begins; a batch that is longer alone stays
-   * whole. From 4 KiB to 1 TiB. Default: never, each log is one file.
+   * whole. Opening a store reads its closed segments at their ends only, and the active one as a whole. From 4 KiB to 1 TiB
+   * (in practice: one file a log). Default 64 MiB.
    */
   readonly segmentBytes: number;
   /**
@@ -35,7 +36,7 @@ export const LIMITS_DEFAULT: StoreLimits = {
   queueRecordsMax: 100_000,
   queueBytesMax: 64 << 20,
   batchBytesMax: 8 << 20,
-  segmentBytes: Number.POSITIVE_INFINITY,
+  segmentBytes: 64 << 20,
   segmentAgeMs: Number.POSITIVE_INFINITY,
   retention: {},
 };

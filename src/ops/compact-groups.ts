@@ -13,7 +13,7 @@ export interface Group {
   readonly keptBytes: number;
 }
 
-/** Where no size of segments is set, merged ones are no larger than this. */
+/** Merged segments are no larger than this, whatever size the store has for them. */
 const MERGED_BYTES = 256 << 20;
 
 /** The groups of the closed segments of a log, in its order. */

@@ -161,7 +161,7 @@ test.each(Object.entries(BACKENDS))("states and digests are the same before and 
     ),
     { numRuns: Number(process.env.PAPYRA_RUNS ?? 60) },
   );
-  expect(compacted, "something was compacted").toBeGreaterThan(100);
+  expect(compacted, "something was compacted").toBeGreaterThan(0);
 });
 
 test("an actor whose snapshots are lost after compaction stops, and never begins anew", async () => {
