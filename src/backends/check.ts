@@ -3,6 +3,7 @@
 import type { Backend, Segment, StoreView } from "./backend.ts";
 import { PapyraError } from "../errors.ts";
 import { decodeRecord, encodeIdentity, seedOf } from "../log/codec.ts";
+import { upToItsEnd } from "../log/beyond.ts";
 import { judgeHead, type Head } from "../log/identity.ts";
 import { LogLedger, type LogAccount } from "../log/ledger.ts";
 import { type Entry, LineScanner } from "../log/lines.ts";
@@ -11,7 +12,7 @@ import { firstLine, lastLine } from "../log/run-ends.ts";
 import { SealChain } from "../log/seal.ts";
 import { SegmentHash } from "../log/segment-hash.ts";
 import { activeName } from "../log/segments.ts";
-import { identityOf, siblingsOf } from "./identities.ts";
+import { identityOf, lastSeqOf, siblingsOf } from "./identities.ts";
 import { endsInSeal, readHead, readSeal, runOf } from "./segment-ends.ts";
 
 export interface CheckOptions {
@@ -144,6 +145,7 @@ class LogCheck {
     if (this.#options.trustSeals !== true || seed === undefined) return false;
     const seal = await readSeal(this.#backend, segment, seed);
     if (seal === undefined || seal.first_seq <= this.#ledger.maxSeq) return false;
+    if (seal.last_seq > lastSeqOf(this.#view, this.#log, segment)) return false;
     if (!this.#seals.trustSegment(seal.digests, seal.previous)) return false;
     this.#reportUnsealed();
     this.#ledger.add(runOf(seal, from));
@@ -184,11 +186,12 @@ class LogCheck {
     hash: SegmentHash | undefined,
   ): AsyncGenerator<Entry> {
     const scanner = new LineScanner(seed, from);
+    const end = lastSeqOf(this.#view, this.#log, segment);
     let position = from;
     for await (const chunk of this.#backend.read(segment.name, from, segment.bytes, segment.id)) {
       this.#options.signal?.throwIfAborted();
       hash?.begin(chunk);
-      yield* scanner.push(chunk);
+      yield* upToItsEnd(scanner.push(chunk), end);
       hash?.end(scanner.pendingOffset);
       position += chunk.length;
       this.#options.onProgress?.(chunk.length);
@@ -198,7 +201,7 @@ class LogCheck {
         hint: "is something else changing the store?",
       });
     }
-    if (!this.#options.live || !segment.active) yield* scanner.end();
+    if (!this.#options.live || !segment.active) yield* upToItsEnd(scanner.end(), end);
   }
 
   /** Every log has a file that is appended to; only beside a writer it may be in the making. */

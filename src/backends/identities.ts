@@ -1,5 +1,5 @@
 // Whose the lines of a segment should be, as far as the store says who it is.
-import { allIdentities, identityAt } from "../log/lineage.ts";
+import { allIdentities, identityAt, lastSeqAt } from "../log/lineage.ts";
 import type { Identity, LogName } from "../log/record.ts";
 import type { Segment, StoreView } from "./backend.ts";
 
@@ -8,6 +8,13 @@ export function identityOf(view: StoreView, log: LogName | undefined, segment?: 
   return view.identity === undefined || log === undefined
     ? undefined
     : identityAt(view.identity, log, segment?.firstSeq);
+}
+
+/** Up to which seq a segment may go: where the lineage ends that it is of. */
+export function lastSeqOf(view: StoreView, log: LogName | undefined, segment: Segment): number {
+  return view.identity === undefined || log === undefined
+    ? Number.POSITIVE_INFINITY
+    : lastSeqAt(view.identity, log, segment.firstSeq);
 }
 
 /** All that a segment may turn out to be instead. */

@@ -3,12 +3,13 @@
 import { PapyraError } from "../errors.ts";
 import type { SeqRange } from "../log/anomaly.ts";
 import { decodeRecord, seedOf } from "../log/codec.ts";
+import { upToItsEnd } from "../log/beyond.ts";
 import { judgeHead } from "../log/identity.ts";
 import { type Entry, LineScanner, linesOf } from "../log/lines.ts";
 import { subtract } from "../log/ranges.ts";
 import type { LogName, LogRecord } from "../log/record.ts";
 import type { Backend, Segment, StoreView } from "./backend.ts";
-import { identityOf } from "./identities.ts";
+import { identityOf, lastSeqOf } from "./identities.ts";
 import { readHead, sealedUpTo } from "./segment-ends.ts";
 import { isReplaced, VIEWS_MAX } from "./steady.ts";
 
@@ -51,11 +52,12 @@ export async function* readRecords(
       throw damaged(segment.name, 0, "it cannot be told which log it belongs to");
     const from = head.type === "ok" ? head.line.length : head.bytes;
     const last = head.type === "ok" ? await lastBefore(backend, segment, seedOf(head.line), previous, options.from) : 0;
-    if (last > 0) {
+    const end = lastSeqOf(view, log, segment);
+    if (last > 0 && last <= end) {
       previous = last;
       continue;
     }
-    for await (const entry of entriesOf(backend, segment, from, seedOf(head.line))) {
+    for await (const entry of entriesOf(backend, segment, from, seedOf(head.line), end)) {
       if (entry.type !== "run" && entry.type !== "gap") continue;
       let offset = entry.offset;
       for (const line of linesOf(entry)) {
@@ -117,10 +119,17 @@ export async function* readSteadyRecords(
 }
 
 /** The entries of a segment, also a last line that is whole but for its line break: the account counts it, too. */
-async function* entriesOf(backend: Backend, segment: Segment, from: number, seed: number): AsyncGenerator<Entry> {
+async function* entriesOf(
+  backend: Backend,
+  segment: Segment,
+  from: number,
+  seed: number,
+  end: number,
+): AsyncGenerator<Entry> {
   const scanner = new LineScanner(seed, from);
-  for await (const chunk of backend.read(segment.name, from, segment.bytes, segment.id)) yield* scanner.push(chunk);
-  yield* scanner.end();
+  for await (const chunk of backend.read(segment.name, from, segment.bytes, segment.id))
+    yield* upToItsEnd(scanner.push(chunk), end);
+  yield* upToItsEnd(scanner.end(), end);
 }
 
 function assertNothingMissing(known: ReadRange, from: number, to: number, file: string, offset: number): void {

@@ -42,6 +42,9 @@ export async function cutLog(
     const found = await endOf(backend, segment, head, seedOf(line), last);
     if (found.end === head && i > 0 && last !== undefined) continue; // nothing of it counts, or nothing is in it
     const before = all.slice(0, i);
+    // One that compaction has left nothing in stands for seqs all the same: where these are behind the cut, it is, too.
+    const empty = found.end === head && last !== undefined && (segment.firstSeq ?? 0) > last;
+    if (empty) return { whole: before, wholeEnd: 0, cut: undefined, next: segment };
     const next = all[i + 1];
     if (!segment.active && !found.behind)
       return { whole: [...before, segment], wholeEnd: found.end, cut: undefined, next };

@@ -59,8 +59,18 @@ export async function choosePoint(
   const view = await backend.view();
   const timeMs = "timeMs" in point ? point.timeMs : await timeOf(backend, view, point, good);
   const last = {} as Record<LogName, number>;
-  for (const log of LOG_NAMES) last[log] = await lastSeqAt(backend, view, log, timeMs);
+  for (const log of LOG_NAMES) {
+    const { seq, next } = await endAt(backend, view, log, timeMs);
+    last[log] = seq;
+    // What was taken out there may have happened before that time: without it, states would be those of an earlier one.
+    if (log !== "journal" || ("seq" in point && point.log === "journal") || next === undefined || next === seq + 1)
+      continue;
+    const gone = `journal seq ${seq + 1} to ${next - 1} were written before seq ${next}, and compaction or recovery has taken them out`;
+    throw outOfRange(`${describe(point)}: ${gone} before the backup was made`, [manifest], point);
+  }
   if ("seq" in point) last[point.log] = point.seq;
+  if ("seq" in point && point.log === "journal")
+    last.snapshots = await lastSnapshotOf(backend, view, point.seq, timeMs);
   else if (LOG_NAMES.every((log) => last[log] === 0)) throw outOfRange(describe(point), [manifest], point);
   return { manifest, instant: last, info };
 }
@@ -87,27 +97,47 @@ async function timeOf(
   );
 }
 
-/** The last seq of a log that was written at this time or before, or 0. */
-async function lastSeqAt(backend: Backend, view: StoreView, log: LogName, timeMs: number): Promise<number> {
+/** The last seq of a log that was written at this time or before, or 0, and the next one that is there. */
+async function endAt(
+  backend: Backend,
+  view: StoreView,
+  log: LogName,
+  timeMs: number,
+): Promise<{ readonly seq: number; readonly next: number | undefined }> {
+  let next: number | undefined;
   for await (const { seq, timestamp } of stampsBackwards(backend, view, log)) {
-    if (Math.round(timestamp * 1000) <= timeMs) return seq;
+    if (Math.round(timestamp * 1000) <= timeMs) return { seq, next };
+    next = seq;
   }
-  return 0;
+  return { seq: 0, next };
 }
 
+/** The last snapshot of that time in front of all that have seen more of the journal: those are of a future that is left. */
+async function lastSnapshotOf(backend: Backend, view: StoreView, journalSeq: number, timeMs: number): Promise<number> {
+  let last: number | undefined;
+  for await (const { seq, timestamp, seen } of stampsBackwards(backend, view, "snapshots")) {
+    const atMs = Math.round(timestamp * 1000);
+    if (atMs > timeMs) continue;
+    last = typeof seen === "number" && seen > journalSeq ? undefined : (last ?? seq);
+    if (atMs < timeMs) break; // what is older has seen nothing of that moment
+  }
+  return last ?? 0;
+}
+
+/** `seen` is of a snapshot: up to where it has seen the journal. */
 async function* stampsBackwards(
   backend: Backend,
   view: StoreView,
   log: LogName,
-): AsyncGenerator<{ readonly seq: number; readonly timestamp: number }> {
+): AsyncGenerator<{ readonly seq: number; readonly timestamp: number; readonly seen: unknown }> {
   for (const segment of view.segments.filter((one) => one.log === log).reverse()) {
     const identity = identityOf(view, log, segment);
     if (identity === undefined) return;
     const line = encodeIdentity(identity);
     const head = Math.min(Buffer.byteLength(line), segment.bytes);
     for await (const { fields } of linesBackwards(backend, segment, head, seedOf(line), true)) {
-      const { seq, timestamp } = fields ?? {};
-      if (typeof seq === "number" && typeof timestamp === "number") yield { seq, timestamp };
+      const { seq, timestamp, journal_seq: seen } = fields ?? {};
+      if (typeof seq === "number" && typeof timestamp === "number") yield { seq, timestamp, seen };
     }
   }
 }

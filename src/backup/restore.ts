@@ -212,9 +212,9 @@ async function verify(
     : report.verdict;
   const partial = Object.keys(instant).length > 0;
   if (partial && !report.ok) {
-    // The rest of the backup explains what is missing here: compaction took it out after the point, and before the backup.
+    // The rest of the backup explains what is missing here: it was taken out after the point, and before the backup.
     throw outOfRange(
-      `that point, since compaction has taken out records of it before the backup was made (${what})`,
+      `that point, since compaction or recovery has taken out records of it before the backup was made (${what})`,
       [manifest],
       {
         timeMs: manifest.instant * 1000,

@@ -16,10 +16,20 @@ export interface Lineages {
   readonly ancestors?: readonly Ancestor[] | undefined;
 }
 
+/** Which of the ancestors the line of `log` with this seq is of, or -1: none, as is the active segment, whose name has no seq. */
+function ancestorAt({ ancestors = [] }: Lineages, log: LogName, seq: number | undefined): number {
+  return seq === undefined ? -1 : ancestors.findIndex(({ until }) => seq <= until[log]);
+}
+
+/** The last seq that the lineage has in `log` that a segment is of which begins at `seq`. */
+export function lastSeqAt(lineages: Lineages, log: LogName, seq: number | undefined): number {
+  return lineages.ancestors?.[ancestorAt(lineages, log, seq)]?.until[log] ?? Number.POSITIVE_INFINITY;
+}
+
 /** The identity of the lines of `log` with this seq, or of the active segment, which has no first seq in its name. */
 export function identityAt(lineages: Lineages, log: LogName, seq: number | undefined): Identity {
   const { store, ancestors = [] } = lineages;
-  const at = seq === undefined ? -1 : ancestors.findIndex(({ until }) => seq <= until[log]);
+  const at = ancestorAt(lineages, log, seq);
   const index = at < 0 ? ancestors.length : at;
   const lineage = ancestors[index]?.lineage ?? lineages.lineage;
   const before = ancestors[index - 1];
@@ -64,14 +74,14 @@ export function lineagesFrom(stated: readonly Identity[]): Lineages | undefined 
   const store = mostNamed(stated.map((identity) => identity.store));
   if (store === undefined) return undefined;
   const own = stated.filter((identity) => identity.store === store);
-  const parents = new Set(own.map(({ parent }) => parent));
-  const newest = own.filter(({ lineage }) => !parents.has(lineage));
-  const lineage = mostNamed((newest.length > 0 ? newest : own).map((identity) => identity.lineage)) as string;
+  const lineage = newestOf(own) as string;
   const ancestors: Ancestor[] = [];
   const seen = new Set([lineage]);
   for (let child = lineage; ; ) {
-    const heads = own.filter((identity) => identity.lineage === child && identity.parent !== undefined);
-    const parent = heads[0]?.parent;
+    const named = own.filter((identity) => identity.lineage === child);
+    const heads = named.filter(({ parent }) => parent !== undefined);
+    // Compaction may have left nothing of a lineage in between: then what is left of others is older than all of it.
+    const parent = named.length > 0 ? heads[0]?.parent : newestOf(own.filter((one) => !goesOnFrom(seen, one, own)));
     if (parent === undefined || seen.has(parent)) break;
     seen.add(parent);
     const later = ancestors[0]?.until;
@@ -82,6 +92,24 @@ export function lineagesFrom(stated: readonly Identity[]): Lineages | undefined 
     child = parent;
   }
   return ancestors.length === 0 ? { store, lineage } : { store, lineage, ancestors };
+}
+
+/** Whether a lineage is one of these, or goes on from one of these by another way. */
+function goesOnFrom(these: ReadonlySet<string>, { lineage }: Identity, own: readonly Identity[]): boolean {
+  const seen = new Set<string>();
+  for (let at: string | undefined = lineage; at !== undefined && !seen.has(at); ) {
+    if (these.has(at)) return true;
+    seen.add(at);
+    at = own.find((identity) => identity.lineage === at && identity.parent !== undefined)?.parent;
+  }
+  return false;
+}
+
+/** The lineage that no other goes on from; of several, the one that most name. */
+function newestOf(own: readonly Identity[]): string | undefined {
+  const parents = new Set(own.map(({ parent }) => parent));
+  const newest = own.filter(({ lineage }) => !parents.has(lineage));
+  return mostNamed((newest.length > 0 ? newest : own).map((identity) => identity.lineage));
 }
 
 function mostNamed(names: readonly string[]): string | undefined {

@@ -47,7 +47,7 @@ export interface Damage {
   readonly length: number;
   /** How many line breaks the bytes hold: at least so many lines may have been lost here. */
   readonly lines: number;
-  readonly kind: "malformed-line" | "checksum-mismatch";
+  readonly kind: "malformed-line" | "checksum-mismatch" | "foreign-line";
   readonly detail: string;
 }
 

@@ -5,6 +5,7 @@ import type { Backend } from "../backends/backend.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { SeqRange } from "../log/anomaly.ts";
 import { countOf } from "../log/ranges.ts";
+import type { JournalRecord } from "../log/record.ts";
 
 /** One actor's state, by its digest. */
 export interface ReplayedActor {
@@ -55,10 +56,18 @@ export interface ReplayReport {
     | undefined;
 }
 
-/** A state that a snapshot holds, by its digest. */
+/** A state that a snapshot holds, by its digest, and which event was the last one in it. */
 export interface Expectation {
   readonly revision: number;
   readonly digest: string;
+  readonly seq: number;
+  /** When the snapshot was taken. */
+  readonly timestamp: number;
+}
+
+/** After a restore to the middle of a moment, a snapshot may be of a future that was left: other events took its numbers since. */
+export function isOfThisHistory({ seq, timestamp }: Expectation, last: JournalRecord): boolean {
+  return seq === last.seq && timestamp >= last.timestamp;
 }
 
 /** One actor while its history is folded. */

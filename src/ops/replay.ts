@@ -16,6 +16,7 @@ import {
   type Divergence,
   type Expectation,
   type Folded,
+  isOfThisHistory,
   type ReplayProblem,
   type ReplayReport,
   reportOf,
@@ -104,7 +105,8 @@ class Replay {
       if (first !== undefined && !this.#bases.has(id)) this.#addBase(definition, record, first);
       if (this.#options.verify !== true || (record.version ?? 1) !== definition.stateVersion) return;
       const list = this.#expected.get(id) ?? [];
-      this.#expected.set(id, [...list, { revision: record.revision, digest: record.digest }]);
+      const { revision, digest, journal_seq: seq, timestamp } = record;
+      this.#expected.set(id, [...list, { revision, digest, seq, timestamp }]);
     });
   }
 
@@ -206,8 +208,9 @@ class Replay {
     running.sinceEqual ??= { revision: record.revision, seq: record.seq, eventType: record.event_type };
     let compared = 0;
     while (expected[0] !== undefined && expected[0].revision <= fold.revision) {
-      const { revision, digest } = expected.shift() as Expectation;
-      if (revision < fold.revision) continue;
+      const expectation = expected.shift() as Expectation;
+      const { revision, digest } = expectation;
+      if (revision < fold.revision || !isOfThisHistory(expectation, record)) continue;
       compared += 1;
       if (digest === fold.digest()) {
         running.equalUpTo = revision;

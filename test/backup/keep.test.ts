@@ -1,53 +1,12 @@
 // The retention of backups against a naive model: whatever the policy and the history, the same ones stay.
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { chooseKept, type Keepable, type KeepPolicy } from "../../src/backup/keep.ts";
+import { chooseKept } from "../../src/backup/keep.ts";
+import { keptByModel } from "./keep-model.ts";
 
 const RUNS = 100 * Number(process.env.PAPYRA_SEEDS ?? 12);
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
-
-/** The ISO week of a time, as the standard says it: the one of the Thursday of its week, counted from that year's first. */
-function isoWeek(ms: number): string {
-  const day = new Date(ms);
-  const weekday = (day.getUTCDay() + 6) % 7;
-  const thursday = new Date(Date.UTC(day.getUTCFullYear(), day.getUTCMonth(), day.getUTCDate() - weekday + 3));
-  const year = thursday.getUTCFullYear();
-  return `${year}-W${1 + Math.floor((thursday.getTime() - Date.UTC(year, 0, 1)) / (7 * DAY_MS))}`;
-}
-
-function periods(ms: number): Record<"hourly" | "daily" | "weekly" | "monthly" | "yearly", string> {
-  const at = new Date(ms);
-  const [year, month, day] = [at.getUTCFullYear(), at.getUTCMonth(), at.getUTCDate()];
-  return {
-    hourly: [year, month, day, at.getUTCHours()].join("-"),
-    daily: [year, month, day].join("-"),
-    weekly: isoWeek(ms),
-    monthly: [year, month].join("-"),
-    yearly: String(year),
-  };
-}
-
-function model(backups: readonly Keepable[], policy: KeepPolicy, nowMs: number): string[] {
-  const kept = new Set(backups.filter(({ pinned }) => pinned));
-  const good = backups.filter((one) => one.good);
-  for (let i = 0; i < (policy.last ?? 0) && i < good.length; i++) kept.add(good[good.length - 1 - i] as Keepable);
-  for (const one of good) if (policy.withinMs !== undefined && one.instantMs >= nowMs - policy.withinMs) kept.add(one);
-  for (const rule of ["hourly", "daily", "weekly", "monthly", "yearly"] as const) {
-    const newest = new Map<string, Keepable>(); // a later one of the same period takes the place of an earlier one
-    for (const one of good) {
-      const period = periods(one.instantMs)[rule];
-      newest.delete(period);
-      newest.set(period, one);
-    }
-    const count = policy[rule] ?? 0;
-    for (const one of count === 0 ? [] : [...newest.values()].slice(-count)) kept.add(one);
-  }
-  const enough = Math.min(Math.max(1, policy.minGood ?? 1), good.length);
-  for (let i = good.length - 1; [...kept].filter((one) => one.good).length < enough; i--) kept.add(good[i] as Keepable);
-  for (let i = backups.length - 1; i >= 0 && backups[i]?.good === false; i--) kept.add(backups[i] as Keepable);
-  return backups.filter((one) => kept.has(one)).map(({ id }) => id);
-}
 
 const count = fc.option(fc.integer({ min: 0, max: 6 }), { nil: undefined });
 const policies = fc
@@ -92,7 +51,9 @@ test("the same backups stay as in a naive model", () => {
         }));
         const nowMs = at + days * DAY_MS;
         const kept = chooseKept(backups, policy, nowMs);
-        expect(backups.filter(({ id }) => kept.has(id)).map(({ id }) => id)).toEqual(model(backups, policy, nowMs));
+        expect(backups.filter(({ id }) => kept.has(id)).map(({ id }) => id)).toEqual(
+          keptByModel(backups, policy, nowMs),
+        );
         for (const reasons of kept.values()) expect(reasons.length).toBeGreaterThan(0);
       },
     ),

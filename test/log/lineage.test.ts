@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { encodeIdentity, seedOf } from "../../src/log/codec.ts";
 import { allIdentities, identityAt, lineagesFrom, type Lineages } from "../../src/log/lineage.ts";
-import { LOG_NAMES, type LogName } from "../../src/log/record.ts";
+import { type Identity, LOG_NAMES, type LogName } from "../../src/log/record.ts";
 
 const until = (events: number, journal: number): Record<LogName, number> => ({
   ...(Object.fromEntries(LOG_NAMES.map((log) => [log, 0])) as Record<LogName, number>),
@@ -58,4 +58,22 @@ test("identity lines that name each other in a circle end, and one of another st
   ]);
   expect(circle?.store).toBe("s");
   expect(lineagesFrom([...allIdentities(three), { log: "events", store: "t", lineage: "z" }])).toEqual(three);
+});
+
+test("where nothing is left of a lineage in between, what is left is of those before it, and not of another way on", () => {
+  const at = (after: number) => ({ ...until(after, after), audits: after, dead_letters: after, snapshots: after });
+  const own = LOG_NAMES.map((log) => ({ log, store: "s", lineage: "d", parent: "c", after: 30 }));
+  const older: Identity[] = [
+    { log: "events", store: "s", lineage: "b", parent: "a", after: 10 },
+    { log: "events", store: "s", lineage: "a" },
+  ];
+  const left: Identity[] = [
+    { log: "events", store: "s", lineage: "x", parent: "c", after: 20 },
+    { log: "events", store: "s", lineage: "y", parent: "x", after: 25 },
+  ];
+  const found = { store: "s", lineage: "d", ancestors: [{ lineage: "c", until: at(30) }] };
+  expect(lineagesFrom([...own, ...left])).toEqual(found);
+  const all = lineagesFrom([...own, ...left, ...older]);
+  expect(all?.ancestors?.map(({ lineage }) => lineage)).toEqual(["a", "b", "c"]);
+  for (const one of older) expect(identityAt(all as Lineages, "events", one.after === 10 ? 11 : 1)).toEqual(one);
 });
