@@ -10,7 +10,7 @@ export function identityOf(view: StoreView, log: LogName | undefined, segment?: 
     : identityAt(view.identity, log, segment?.firstSeq);
 }
 
-/** All that a segment may turn out to be instead. */
-export function siblingsOf(view: StoreView): Identity[] {
-  return view.identity === undefined ? [] : allIdentities(view.identity);
+/** All that a segment may turn out to be instead; made when they are asked for, since hardly any segment needs them. */
+export function* siblingsOf(view: StoreView): Generator<Identity, void, undefined> {
+  if (view.identity !== undefined) yield* allIdentities(view.identity);
 }

@@ -9,7 +9,7 @@ import { subtract } from "../log/ranges.ts";
 import type { LogName, LogRecord } from "../log/record.ts";
 import type { Backend, Segment, StoreView } from "./backend.ts";
 import { identityOf } from "./identities.ts";
-import { readHead, sealedUpTo } from "./segment-ends.ts";
+import { readerOf, readHead, type SegmentReader, sealedUpTo } from "./segment-ends.ts";
 import { isReplaced, VIEWS_MAX } from "./steady.ts";
 
 /** A record and where its line stands. */
@@ -46,16 +46,17 @@ export async function* readRecords(
   let previous = 0;
   for (const segment of view.segments.filter((candidate) => candidate.log === log)) {
     const expected = identityOf(view, log, segment);
-    const head = judgeHead(await readHead(backend, segment, expected), log, expected, []);
+    const source = await readerOf(backend, segment);
+    const head = judgeHead(await readHead(source, segment, expected), log, expected, []);
     if (head.type !== "ok" && head.type !== "damaged")
       throw damaged(segment.name, 0, "it cannot be told which log it belongs to");
     const from = head.type === "ok" ? head.line.length : head.bytes;
-    const last = head.type === "ok" ? await lastBefore(backend, segment, seedOf(head.line), previous, options.from) : 0;
+    const last = head.type === "ok" ? await lastBefore(source, segment, seedOf(head.line), previous, options.from) : 0;
     if (last > 0) {
       previous = last;
       continue;
     }
-    for await (const entry of entriesOf(backend, segment, from, seedOf(head.line))) {
+    for await (const entry of entriesOf(source, segment, from, seedOf(head.line))) {
       if (entry.type !== "run" && entry.type !== "gap") continue;
       let offset = entry.offset;
       for (const line of linesOf(entry)) {
@@ -81,7 +82,7 @@ export async function* readRecords(
 
 /** The last seq of a segment that comes behind `previous` and ends before `from`, of which no record was asked for; or 0. */
 async function lastBefore(
-  backend: Backend,
+  backend: SegmentReader,
   segment: Segment,
   seed: number,
   previous: number,
@@ -117,7 +118,7 @@ export async function* readSteadyRecords(
 }
 
 /** The entries of a segment, also a last line that is whole but for its line break: the account counts it, too. */
-async function* entriesOf(backend: Backend, segment: Segment, from: number, seed: number): AsyncGenerator<Entry> {
+async function* entriesOf(backend: SegmentReader, segment: Segment, from: number, seed: number): AsyncGenerator<Entry> {
   const scanner = new LineScanner(seed, from);
   for await (const chunk of backend.read(segment.name, from, segment.bytes, segment.id)) yield* scanner.push(chunk);
   yield* scanner.end();
