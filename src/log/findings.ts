@@ -60,6 +60,8 @@ export interface Draft {
   readonly segment: number;
   /** The bytes have no line break: a write that ended early, if the file ends here too. */
   unfinished: boolean;
+  /** Damaged bytes with nothing but damaged bytes behind them in their file. */
+  atEnd: boolean;
 }
 
 export class Findings {
