@@ -83,6 +83,18 @@ export class Findings {
     if (this.#drafts.length < this.#max) this.#drafts.push(draft);
   }
 
+  /** Adds damage, now that the line behind it tells which seqs are missing there. */
+  addResolved(drafts: readonly Draft[], missing: SeqRange | undefined): void {
+    const exact = missing !== undefined && missing.to - missing.from + 1 === drafts.length;
+    let seq = missing?.from ?? 0;
+    for (const draft of drafts) {
+      // Where no seq is missing, a file that ends in damage ends in a write that was never acknowledged, however it looks.
+      if (missing === undefined && draft.atEnd) draft.finding.kind = "torn-tail";
+      draft.finding.seqs = missing === undefined ? undefined : exact ? { from: seq, to: seq++ } : missing;
+      this.add(draft);
+    }
+  }
+
   rename({ finding }: Draft, kind: AnomalyKind): void {
     const count = (this.#counts[finding.kind] ?? 1) - 1;
     if (count === 0) delete this.#counts[finding.kind];

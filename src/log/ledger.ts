@@ -245,14 +245,7 @@ export class LogLedger {
   }
 
   #resolveOpen(missing: SeqRange | undefined): void {
-    const exact = missing !== undefined && missing.to - missing.from + 1 === this.#open.length;
-    let seq = missing?.from ?? 0;
-    for (const draft of this.#open) {
-      // Where no seq is missing, a file that ends in damage ends in a write that was never acknowledged, however it looks.
-      if (missing === undefined && draft.atEnd) draft.finding.kind = "torn-tail";
-      draft.finding.seqs = missing === undefined ? undefined : exact ? { from: seq, to: seq++ } : missing;
-      this.#findings.add(draft);
-    }
+    this.#findings.addResolved(this.#open, missing);
     this.#open = [];
     this.#openLines = 0;
   }

@@ -10,11 +10,11 @@ import { isHarmless } from "../../src/log/anomaly.ts";
 import { decodeSlots } from "../../src/log/mark.ts";
 import { LOG_NAMES, type LogName } from "../../src/log/record.ts";
 import { MARK_FILE } from "../../src/log/segments.ts";
-import { account } from "../../src/ops/account.ts";
 import { compact } from "../../src/ops/compact.ts";
 import { recover } from "../../src/ops/recover.ts";
 import { scan, type ScanReport } from "../../src/ops/scan.ts";
 import type { SimDisk } from "../../src/testing/sim-disk.ts";
+import { assertAccounted, assertSeen, forgetLosses } from "./explore-oracle.ts";
 import {
   type Dice,
   diceOf,
@@ -39,7 +39,9 @@ const HARM_SHARE = 0.1;
 
 /** What was found somewhere in the exploration. */
 export interface Explored {
-  /** Survivors that were judged; none that is byte for byte like another of the same life. */
+  /** Survivors of all cuts and kills. */
+  survivors: number;
+  /** Those that were judged: none that is byte for byte like another of the same life. */
   states: number;
   /** Of them: kills, cuts of what mends a survivor, survivors that were damaged as well. */
   kills: number;
@@ -62,7 +64,7 @@ interface State {
 
 /** One life and all survivors of it. Rejects with an error that names the seed and tells the life. */
 export async function exploreSeed(seed: number): Promise<Explored> {
-  const explored = { states: 0, kills: 0, deeper: 0, harmed: 0 };
+  const explored = { survivors: 0, states: 0, kills: 0, deeper: 0, harmed: 0 };
   const explorer = new Explorer(seed, explored);
   try {
     await explorer.all();
@@ -127,6 +129,7 @@ class Explorer {
   }
 
   #add(state: State): void {
+    this.#explored.survivors += 1;
     const key = createHash("sha1").update(`${state.kept} ${state.truth.next}`);
     for (const [, all] of state.truth.acknowledged) key.update(` ${all.size}`);
     for (const [path, bytes] of state.disk.tree()) key.update(path).update(bytes);
@@ -258,47 +261,4 @@ class Explorer {
 function isMarkTorn(disk: SimDisk): boolean {
   const mark = disk.tree().get(`${PATH}/${MARK_FILE}`);
   return mark !== undefined && decodeSlots(mark)?.stale !== false;
-}
-
-/** A promised record was damaged: the scan must not say that all is well, nor that nothing was lost. */
-function assertSeen(found: ScanReport, { log, seq }: { readonly log: LogName; readonly seq: number }): void {
-  const accused = found.anomalies.filter(
-    (one) =>
-      one.log === log &&
-      (one.acknowledged === "unknown" ||
-        (one.lostSeqs !== undefined && one.lostSeqs.from <= seq && seq <= one.lostSeqs.to)),
-  );
-  assert.ok(accused.length > 0, `${log} seq ${seq} was damaged: ${found.verdict} ${JSON.stringify(found.anomalies)}`);
-}
-
-/** A policy that promises less: what is gone must not have been called whole. */
-function forgetLosses(truth: Truth, content: Map<LogName, Map<number, number>>, found: ScanReport): void {
-  for (const log of LOG_NAMES) {
-    const promised = truth.acknowledged.get(log) as Map<number, number>;
-    for (const [seq, n] of promised) {
-      if (content.get(log)?.get(seq) === n) continue;
-      promised.delete(seq);
-      if (truth.mayGo.get(log)?.has(seq) === true || truth.harmed.get(log)?.has(seq) === true) continue;
-      const accused = found.anomalies.filter((one) => one.log === log);
-      const cleared = accused.length > 0 && accused.every((one) => one.acknowledged === "none");
-      assert.ok(!cleared, `${log} seq ${seq} is lost, and the scan says that nothing is: ${JSON.stringify(accused)}`);
-    }
-  }
-}
-
-/** Every promised seq that is absent is accounted for, and for the right reason. */
-async function assertAccounted(disk: SimDisk, truth: Truth, content: Map<LogName, Map<number, number>>): Promise<void> {
-  const absent = LOG_NAMES.flatMap((log) =>
-    [...(truth.mayGo.get(log) ?? []), ...(truth.harmed.get(log) ?? [])]
-      .filter((seq) => truth.acknowledged.get(log)?.has(seq) === true && content.get(log)?.has(seq) === false)
-      .map((seq) => ({ log, seq, harmed: truth.harmed.get(log)?.has(seq) === true })),
-  );
-  if (absent.length === 0) return;
-  const [only, ...others] = new Set(absent.map(({ log }) => log));
-  const { logs } = await account(backendOn(disk), { log: others.length === 0 ? only : undefined });
-  for (const { log, seq, harmed } of absent) {
-    const reason = logs.find((one) => one.log === log)?.absent.find(({ from, to }) => from <= seq && seq <= to)?.reason;
-    const right = harmed ? ["compacted", "quarantined", "lost"] : ["compacted"];
-    assert.ok(reason !== undefined && right.includes(reason), `${log} seq ${seq} is gone: ${reason}`);
-  }
 }
