@@ -1869,4 +1869,28 @@ export const MUTANTS = [
     tests: ["test/backup/s3-holds.test.ts"],
     filter: "slept does not hold",
   },
+  {
+    name: "opening: the seqs of a torn write in front of whole lines are not accounted for",
+    file: "src/backends/open.ts",
+    find: "    for (const { log, gaps } of torn) await store.append(log, gaps);\n",
+    replace: "",
+    tests: ["test/crash/torn-batch.test.ts"],
+    filter: "torn at seqs .4.:",
+  },
+  {
+    name: "scan: the leftover of a torn write is damage once something stands behind it",
+    file: "src/log/findings.ts",
+    find: 'if (missing === undefined && draft.atEnd) draft.finding.kind = "torn-tail";',
+    replace: "",
+    tests: ["test/crash/torn-batch.test.ts"],
+    filter: "torn at seqs .5,6.:",
+  },
+  {
+    name: "start: damaged bytes that are accounted for are a reason not to start",
+    file: "src/log/anomaly.ts",
+    find: " || isAccountedFor(anomaly)",
+    replace: "",
+    tests: ["test/crash/torn-batch.test.ts"],
+    filter: "torn at seqs .4.:",
+  },
 ];

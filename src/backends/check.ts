@@ -13,7 +13,7 @@ import { SealChain } from "../log/seal.ts";
 import { SegmentHash } from "../log/segment-hash.ts";
 import { activeName } from "../log/segments.ts";
 import { identityOf, lastSeqOf, siblingsOf } from "./identities.ts";
-import { endsInSeal, readHead, readSeal, runOf } from "./segment-ends.ts";
+import { endsInSeal, readerOf, readHead, readSeal, runOf, type SegmentReader } from "./segment-ends.ts";
 
 export interface CheckOptions {
   /** A living writer may be appending: bytes behind the last whole line of the active segment are in flight. */
@@ -109,24 +109,25 @@ class LogCheck {
     this.#options.signal?.throwIfAborted();
     this.#ledger.startSegment(segment.name, segment.firstSeq);
     this.#bytes += segment.bytes;
-    const head = await readHead(this.#backend, segment, identityOf(this.#view, this.#log, segment));
+    const source = await readerOf(this.#backend, segment);
+    const head = await readHead(source, segment, identityOf(this.#view, this.#log, segment));
     const judged = this.#judge(head, segment);
     let { clean } = judged;
     let firstSeq: number | undefined;
     let firstMs: number | undefined;
     if (judged.from === undefined) this.#seals.skipSegment();
-    else if (!(await this.#trust(segment, judged.from, judged.clean ? judged.seed : undefined))) {
-      const sealed =
-        this.#options.hashSealed === true && (!segment.active || (await endsInSeal(this.#backend, segment)));
+    else if (!(await this.#trust(source, segment, judged.from, judged.clean ? judged.seed : undefined))) {
+      const sealed = this.#options.hashSealed === true && (!segment.active || (await endsInSeal(source, segment)));
       const hash = sealed ? new SegmentHash() : undefined;
       hash?.begin(head.subarray(0, judged.from));
       hash?.end(judged.from);
       this.#seals.startSegment(hash);
       if (!judged.clean) this.#seals.noteDamage();
-      for await (const entry of this.#entries(segment, judged.from, judged.seed, hash)) {
+      for await (const entry of this.#entries(source, segment, judged.from, judged.seed, hash)) {
         if (entry.type === "run") firstSeq ??= entry.firstSeq;
         if (entry.type === "gap") firstSeq ??= entry.record.seq;
-        if (entry.type === "run" || entry.type === "gap") firstMs ??= timeOf(firstLine(entry.bytes));
+        if (segment.active && (entry.type === "run" || entry.type === "gap"))
+          firstMs ??= timeOf(firstLine(entry.bytes));
         clean = this.#take(entry, segment) && clean;
       }
       this.#reportUnsealed();
@@ -141,9 +142,9 @@ class LogCheck {
   }
 
   /** Takes the word of the segment's seal, or returns false. */
-  async #trust(segment: Segment, from: number, seed: number | undefined): Promise<boolean> {
+  async #trust(source: SegmentReader, segment: Segment, from: number, seed: number | undefined): Promise<boolean> {
     if (this.#options.trustSeals !== true || seed === undefined) return false;
-    const seal = await readSeal(this.#backend, segment, seed);
+    const seal = await readSeal(source, segment, seed);
     if (seal === undefined || seal.first_seq <= this.#ledger.maxSeq) return false;
     if (seal.last_seq > lastSeqOf(this.#view, this.#log, segment)) return false;
     if (!this.#seals.trustSegment(seal.digests, seal.previous)) return false;
@@ -180,6 +181,7 @@ class LogCheck {
 
   /** Valid until the next is asked for. */
   async *#entries(
+    source: SegmentReader,
     segment: Segment,
     from: number,
     seed: number | undefined,
@@ -188,7 +190,7 @@ class LogCheck {
     const scanner = new LineScanner(seed, from);
     const end = lastSeqOf(this.#view, this.#log, segment);
     let position = from;
-    for await (const chunk of this.#backend.read(segment.name, from, segment.bytes, segment.id)) {
+    for await (const chunk of source.read(segment.name, from, segment.bytes, segment.id)) {
       this.#options.signal?.throwIfAborted();
       hash?.begin(chunk);
       yield* upToItsEnd(scanner.push(chunk), end);

@@ -17,7 +17,7 @@ export function lastSeqOf(view: StoreView, log: LogName | undefined, segment: Se
     : lastSeqAt(view.identity, log, segment.firstSeq);
 }
 
-/** All that a segment may turn out to be instead. */
-export function siblingsOf(view: StoreView): Identity[] {
-  return view.identity === undefined ? [] : allIdentities(view.identity);
+/** All that a segment may turn out to be instead; made when they are asked for, since hardly any segment needs them. */
+export function* siblingsOf(view: StoreView): Generator<Identity, void, undefined> {
+  if (view.identity !== undefined) yield* allIdentities(view.identity);
 }

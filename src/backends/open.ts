@@ -6,7 +6,8 @@ import { isPapyraError, PapyraError } from "../errors.ts";
 import { encodeIdentity, seedOf } from "../log/codec.ts";
 import { quoted } from "../quoted.ts";
 import { normalise, subtract } from "../log/ranges.ts";
-import { LOG_NAMES, type LogName } from "../log/record.ts";
+import type { SeqRange } from "../log/anomaly.ts";
+import { LOG_NAMES, type LogName, type NewRecord } from "../log/record.ts";
 import type { Backend, Claim, StoreIdentity, StoreView } from "./backend.ts";
 import type { LogState } from "./batch.ts";
 import { type CheckedLog, checkLog } from "./check.ts";
@@ -36,11 +37,19 @@ export async function openStore(backend: Backend): Promise<Store> {
     const identity = await identify(backend, claim);
     const view = await claim.view();
     const logs = {} as Record<LogName, LogState>;
-    for (const log of LOG_NAMES) logs[log] = await resumeLog(backend, claim, view, log);
+    const torn: { readonly log: LogName; readonly gaps: readonly NewRecord[] }[] = [];
+    for (const log of LOG_NAMES) {
+      const { state, unpromised } = await resumeLog(backend, claim, view, log);
+      logs[log] = state;
+      if (unpromised.length > 0) torn.push({ log, gaps: unpromised.map(tornGap) });
+    }
+    const store = new StoreWriter(backend, identity, claim, logs);
+    // Before the mark vouches for the lines behind a hole: from then on nobody could tell that it was never promised.
+    for (const { log, gaps } of torn) await store.append(log, gaps);
     await claim.vouch(
       Object.fromEntries(LOG_NAMES.map((log) => [log, logs[log].acknowledged])) as Record<LogName, number>,
     );
-    return new StoreWriter(backend, identity, claim, logs);
+    return store;
   } catch (error) {
     await claim.release().catch(() => undefined); // what failed first is what counts
     throw error;
@@ -95,7 +104,18 @@ async function assertWritable(backend: Backend, view: StoreView): Promise<void> 
   }
 }
 
-async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: LogName): Promise<LogState> {
+/** Accounts for seqs of an unfinished write in front of others of it that reached the disk whole. */
+function tornGap({ from, to }: SeqRange): NewRecord {
+  return { kind: "gap", from, to, reason: "lost", by: "opening: an unfinished write, never acknowledged" };
+}
+
+/** A log where writing goes on, and its seqs before that which were never promised and are not there. */
+interface Resumed {
+  readonly state: LogState;
+  readonly unpromised: readonly SeqRange[];
+}
+
+async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: LogName): Promise<Resumed> {
   const checked = await checkLog(backend, view, log, { live: false, findingsMax: 1000, trustSeals: true });
   const blocking = checked.account.findings.find(
     (finding) => finding.kind === "unreadable" || finding.kind === "foreign-line",
@@ -110,7 +130,7 @@ async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: L
   if (clean) await claim.resume(log, tail.bytes, lastSeq);
   else await claim.startSegment(log, line, tail?.firstSeq ?? nextSeq, lastSeq);
   const skipped = nextSeq > lastSeq + 1 ? [{ from: lastSeq + 1, to: nextSeq - 1 }] : [];
-  return {
+  const state: LogState = {
     seq: nextSeq - 1,
     acknowledged: lastSeq,
     timestampMs: lastTimestampMs(checked),
@@ -121,6 +141,7 @@ async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: L
     missing: [...subtract(missingSeqs, unpromisedSeqs), ...skipped],
     absent: normalise([...absentSeqs, ...skipped]),
   };
+  return { state, unpromised: unpromisedSeqs };
 }
 
 /** The starting value of a log's checksums in a store, and the identity line itself. */

@@ -10,7 +10,7 @@ import { subtract } from "../log/ranges.ts";
 import type { LogName, LogRecord } from "../log/record.ts";
 import type { Backend, Segment, StoreView } from "./backend.ts";
 import { identityOf, lastSeqOf } from "./identities.ts";
-import { readHead, sealedUpTo } from "./segment-ends.ts";
+import { readerOf, readHead, type SegmentReader, sealedUpTo } from "./segment-ends.ts";
 import { isReplaced, VIEWS_MAX } from "./steady.ts";
 
 /** A record and where its line stands. */
@@ -47,17 +47,18 @@ export async function* readRecords(
   let previous = 0;
   for (const segment of view.segments.filter((candidate) => candidate.log === log)) {
     const expected = identityOf(view, log, segment);
-    const head = judgeHead(await readHead(backend, segment, expected), log, expected, []);
+    const source = await readerOf(backend, segment);
+    const head = judgeHead(await readHead(source, segment, expected), log, expected, []);
     if (head.type !== "ok" && head.type !== "damaged")
       throw damaged(segment.name, 0, "it cannot be told which log it belongs to");
     const from = head.type === "ok" ? head.line.length : head.bytes;
-    const last = head.type === "ok" ? await lastBefore(backend, segment, seedOf(head.line), previous, options.from) : 0;
+    const last = head.type === "ok" ? await lastBefore(source, segment, seedOf(head.line), previous, options.from) : 0;
     const end = lastSeqOf(view, log, segment);
     if (last > 0 && last <= end) {
       previous = last;
       continue;
     }
-    for await (const entry of entriesOf(backend, segment, from, seedOf(head.line), end)) {
+    for await (const entry of entriesOf(source, segment, from, seedOf(head.line), end)) {
       if (entry.type !== "run" && entry.type !== "gap") continue;
       let offset = entry.offset;
       for (const line of linesOf(entry)) {
@@ -83,7 +84,7 @@ export async function* readRecords(
 
 /** The last seq of a segment that comes behind `previous` and ends before `from`, of which no record was asked for; or 0. */
 async function lastBefore(
-  backend: Backend,
+  backend: SegmentReader,
   segment: Segment,
   seed: number,
   previous: number,
@@ -120,7 +121,7 @@ export async function* readSteadyRecords(
 
 /** The entries of a segment, also a last line that is whole but for its line break: the account counts it, too. */
 async function* entriesOf(
-  backend: Backend,
+  backend: SegmentReader,
   segment: Segment,
   from: number,
   seed: number,

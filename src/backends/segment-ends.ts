@@ -11,12 +11,32 @@ import type { Backend, Segment } from "./backend.ts";
 /** A seal is some four hundred bytes, and seventy more for each that it replaces; one that is longer is not looked for. */
 const SEAL_BYTES_MAX = 4096;
 const NEWLINE = 0x0a;
+/** The two ends of a segment that has no more bytes are most of it. */
+const SMALL_BYTES = 8192;
+
+/** What the segments of a store are read by. */
+export type SegmentReader = Pick<Backend, "read">;
+
+/** By what a segment is read: a small one is read once and then out of memory, since opening it costs more than its bytes. */
+export async function readerOf(backend: SegmentReader, segment: Segment): Promise<SegmentReader> {
+  if (segment.bytes === 0 || segment.bytes > SMALL_BYTES) return backend;
+  const content = await readPart(backend, segment, 0, segment.bytes);
+  return {
+    async *read(_segment, from, to) {
+      if (to > from) yield content.subarray(from, to);
+    },
+  };
+}
 
 /**
  * The first bytes of a segment: the identity line where it is the one that is `expected`, which nearly all have; else
  * enough to judge what stands there instead.
  */
-export async function readHead(backend: Backend, segment: Segment, expected: Identity | undefined): Promise<Buffer> {
+export async function readHead(
+  backend: SegmentReader,
+  segment: Segment,
+  expected: Identity | undefined,
+): Promise<Buffer> {
   if (expected !== undefined) {
     const line = Buffer.from(encodeIdentity(expected));
     const start = await readPart(backend, segment, 0, Math.min(segment.bytes, line.length));
@@ -35,7 +55,11 @@ export interface StatedSeal extends Seal {
  * The seal of a closed segment whose every seq from the first to the last is in it; undefined for any other segment. What it
  * says about the lines before it is not checked.
  */
-export async function readSeal(backend: Backend, segment: Segment, seed: number): Promise<StatedSeal | undefined> {
+export async function readSeal(
+  backend: SegmentReader,
+  segment: Segment,
+  seed: number,
+): Promise<StatedSeal | undefined> {
   const found = await lastSealOf(backend, segment, seed);
   if (found === undefined || !isWhole(found.seal) || found.seal.first_seq !== segment.firstSeq) return undefined;
   return { ...found.seal, digests: [sealDigest(found.line), ...(found.seal.replaces ?? [])] };
@@ -45,7 +69,7 @@ export async function readSeal(backend: Backend, segment: Segment, seed: number)
  * The last seq in a closed segment, by its seal: undefined where that does not verify, or says anything else than the name
  * and the length of the file. Seqs may be missing in it, as compaction leaves them.
  */
-export async function sealedUpTo(backend: Backend, segment: Segment, seed: number): Promise<number | undefined> {
+export async function sealedUpTo(backend: SegmentReader, segment: Segment, seed: number): Promise<number | undefined> {
   const name = parseFileName(segment.name);
   if (name.type !== "closed") return undefined;
   const { first_seq: first, last_seq: last } = (await lastSealOf(backend, segment, seed))?.seal ?? {};
@@ -57,7 +81,7 @@ export async function sealedUpTo(backend: Backend, segment: Segment, seed: numbe
 
 /** The last line of a closed segment, if it is a seal that verifies and stands where it says. */
 async function lastSealOf(
-  backend: Backend,
+  backend: SegmentReader,
   segment: Segment,
   seed: number,
 ): Promise<{ readonly seal: Partial<Seal>; readonly line: Buffer } | undefined> {
@@ -105,14 +129,14 @@ function isWhole(seal: Partial<Seal>): seal is Seal {
   );
 }
 
-async function readPart(backend: Backend, { name, id }: Segment, from: number, to: number): Promise<Buffer> {
+async function readPart(backend: SegmentReader, { name, id }: Segment, from: number, to: number): Promise<Buffer> {
   const parts: Buffer[] = [];
   for await (const chunk of backend.read(name, from, to, id)) parts.push(Buffer.from(chunk));
   return Buffer.concat(parts);
 }
 
 /** Whether the last line of a segment begins as a seal: a writer that died before it gave the file its closed name left one. */
-export async function endsInSeal(backend: Backend, segment: Segment): Promise<boolean> {
+export async function endsInSeal(backend: SegmentReader, segment: Segment): Promise<boolean> {
   const end = await readPart(backend, segment, Math.max(0, segment.bytes - SEAL_BYTES_MAX), segment.bytes);
   const last = end.subarray(end.lastIndexOf(NEWLINE, end.length - 2) + 1);
   return last.toString("latin1").startsWith('{"kind":"seal",');

@@ -56,11 +56,18 @@ export interface Anomaly {
 
 /**
  * Whether an anomaly is no reason to refuse to start: the leftover of an unfinished write that nobody was promised,
- * proved by the mark, behind which writing goes on in a new segment; a file that is none of ours; a missing file in which
- * nothing was, which opening makes anew.
+ * proved by the mark, behind which writing goes on in a new segment; damaged bytes of seqs that gap records account for; a
+ * file that is none of ours; a missing file in which nothing was, which opening makes anew.
  */
-export function isHarmless({ kind, acknowledged }: Anomaly): boolean {
-  return acknowledged === "none" && (kind === "torn-tail" || kind === "unexpected-file" || kind === "missing-segment");
+export function isHarmless(anomaly: Anomaly): boolean {
+  const { kind, acknowledged } = anomaly;
+  if (acknowledged !== "none") return false;
+  return kind === "torn-tail" || kind === "unexpected-file" || kind === "missing-segment" || isAccountedFor(anomaly);
+}
+
+/** Seqs that nothing accounts for would make it a torn tail, or acknowledged data that is lost. */
+function isAccountedFor({ kind, seqs, length }: Anomaly): boolean {
+  return (kind === "malformed-line" || kind === "checksum-mismatch") && seqs !== undefined && length > 0;
 }
 
 /** Why it cannot be told whether acknowledged data was lost. */

@@ -60,6 +60,8 @@ export interface Draft {
   readonly segment: number;
   /** The bytes have no line break: a write that ended early, if the file ends here too. */
   unfinished: boolean;
+  /** Damaged bytes with nothing but damaged bytes behind them in their file. */
+  atEnd: boolean;
 }
 
 export class Findings {
@@ -79,6 +81,18 @@ export class Findings {
   add(draft: Draft): void {
     this.#counts[draft.finding.kind] = (this.#counts[draft.finding.kind] ?? 0) + 1;
     if (this.#drafts.length < this.#max) this.#drafts.push(draft);
+  }
+
+  /** Adds damage, now that the line behind it tells which seqs are missing there. */
+  addResolved(drafts: readonly Draft[], missing: SeqRange | undefined): void {
+    const exact = missing !== undefined && missing.to - missing.from + 1 === drafts.length;
+    let seq = missing?.from ?? 0;
+    for (const draft of drafts) {
+      // Where no seq is missing, a file that ends in damage ends in a write that was never acknowledged, however it looks.
+      if (missing === undefined && draft.atEnd) draft.finding.kind = "torn-tail";
+      draft.finding.seqs = missing === undefined ? undefined : exact ? { from: seq, to: seq++ } : missing;
+      this.add(draft);
+    }
   }
 
   rename({ finding }: Draft, kind: AnomalyKind): void {

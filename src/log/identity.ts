@@ -35,18 +35,18 @@ export function judgeHead(
   head: Buffer,
   log: LogName | undefined,
   expected: Identity | undefined,
-  others: readonly Identity[],
+  others: Iterable<Identity>,
 ): Head {
   const eol = head.indexOf(0x0a);
   const line = head.subarray(0, eol + 1);
+  const wanted = expected === undefined ? undefined : Buffer.from(encodeIdentity(expected));
+  if (wanted !== undefined && line.equals(wanted)) return { type: "ok", line: Buffer.from(line) };
   const own = eol < 0 ? undefined : decodeIdentity(line);
   const anchor = head.indexOf(LINE_START);
   const bytes = anchor >= 0 && (eol < 0 || anchor <= eol) ? anchor : eol < 0 ? head.length : eol + 1;
   const samples = sampleLines(head, bytes);
   const explains = (candidate: Buffer): boolean =>
     samples.some((sample) => verifies(seedOf(candidate), head, ...sample));
-  const wanted = expected === undefined ? undefined : Buffer.from(encodeIdentity(expected));
-  if (wanted !== undefined && line.equals(wanted)) return { type: "ok", line: Buffer.from(line) };
 
   const ownIdentity = own !== undefined && "log" in own ? own : undefined;
 

@@ -231,7 +231,10 @@ export class LogLedger {
   /** At the end of a file, an unfinished last line is the leftover of an unfinished write. */
   #endFile(): void {
     const last = this.#open.at(-1);
-    if (last !== undefined && last.unfinished && this.#endsHere(last)) last.finding.kind = "torn-tail";
+    if (last !== undefined && last.finding.repair.type === "remove" && this.#endsHere(last)) {
+      if (last.unfinished) last.finding.kind = "torn-tail";
+      for (const draft of this.#open) draft.atEnd ||= draft.segment === this.#segment;
+    }
     if (this.#unterminated !== undefined && this.#endsHere(this.#unterminated))
       this.#findings.rename(this.#unterminated, "torn-tail");
     this.#unterminated = undefined;
@@ -242,12 +245,7 @@ export class LogLedger {
   }
 
   #resolveOpen(missing: SeqRange | undefined): void {
-    const exact = missing !== undefined && missing.to - missing.from + 1 === this.#open.length;
-    let seq = missing?.from ?? 0;
-    for (const draft of this.#open) {
-      draft.finding.seqs = missing === undefined ? undefined : exact ? { from: seq, to: seq++ } : missing;
-      this.#findings.add(draft);
-    }
+    this.#findings.addResolved(this.#open, missing);
     this.#open = [];
     this.#openLines = 0;
   }
@@ -295,6 +293,7 @@ export class LogLedger {
       },
       segment: this.#segment,
       unfinished: false,
+      atEnd: false,
     };
   }
 }

@@ -104,6 +104,7 @@ function arrange(
   const closed: Named[] = [];
   let active: string | undefined;
   for (const name of names) {
+    if (!name.startsWith(`${log}.`)) continue;
     const parsed = parseFileName(name);
     if (parsed.type === "active" && parsed.log === log) active = name;
     if (parsed.type === "closed" && parsed.log === log) closed.push({ name, ...parsed });

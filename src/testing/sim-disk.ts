@@ -217,10 +217,10 @@ export class SimDisk {
   /** Puts a new file in place, durably and with its directories; what was pending in these becomes durable too. */
   put(path: string, bytes: Uint8Array | string): void {
     const parts = partsOf(path);
-    const name = parts.pop();
+    const name = parts.at(-1);
     if (name === undefined) throw new Error(`${path} is not the path of a file`);
     let dir = this.#root;
-    for (const part of parts) {
+    for (const part of parts.slice(0, -1)) {
       const below = dir.entries.get(part) ?? new SimDir(++this.#nodes, this.clock.nowMs());
       if (!(below instanceof SimDir)) throw new Error(`${part} in ${path} is a file`);
       dir.settle(part, below);
@@ -241,8 +241,7 @@ export class SimDisk {
   drop(path: string): void {
     this.#file(path);
     const parts = partsOf(path);
-    const name = parts.pop()!;
-    (nodeAt(this.#root, parts) as SimDir).settle(name, undefined);
+    (nodeAt(this.#root, parts.slice(0, -1)) as SimDir).settle(parts.at(-1)!, undefined);
   }
 
   #file(path: string): SimFile {

@@ -22,12 +22,21 @@ export interface SimMachine {
   ): Promise<T>;
 }
 
+/** The same few paths are asked for again and again; more than so many are not remembered. */
+const PATHS_MAX = 10_000;
+const known = new Map<string, readonly string[]>();
+
 /** The names that lead to a path. */
-export function partsOf(path: string): string[] {
-  return posix
+export function partsOf(path: string): readonly string[] {
+  const found = known.get(path);
+  if (found !== undefined) return found;
+  const parts = posix
     .resolve("/", path)
     .split("/")
     .filter((part) => part !== "");
+  if (known.size === PATHS_MAX) known.clear();
+  known.set(path, parts);
+  return parts;
 }
 
 /** What the names lead to; throws ENOENT or ENOTDIR. */
@@ -120,8 +129,8 @@ function makeDir(machine: SimMachine, parts: readonly string[], call: SimCall): 
 
 function createAt(machine: SimMachine, path: string, call: SimCall): SimFile {
   const parts = partsOf(path);
-  const name = parts.pop();
-  const dir = dirAt(machine.root, parts);
+  const name = parts.at(-1);
+  const dir = dirAt(machine.root, parts.slice(0, -1));
   if (name === undefined || dir.entries.has(name)) throw new SimErrno("EEXIST");
   const file = new SimFile(machine.newNumber(), machine.nowMs());
   dir.change({ name, node: file }, machine.nowMs());
@@ -129,23 +138,23 @@ function createAt(machine: SimMachine, path: string, call: SimCall): SimFile {
   return file;
 }
 
-function remove(machine: SimMachine, parts: string[], call: SimCall): void {
+function remove(machine: SimMachine, parts: readonly string[], call: SimCall): void {
   const node = nodeAt(machine.root, parts);
   if (node instanceof SimDir) throw new SimErrno("EISDIR");
-  const name = parts.pop()!;
-  dirAt(machine.root, parts).change({ name, node: undefined }, machine.nowMs());
+  const name = parts.at(-1)!;
+  dirAt(machine.root, parts.slice(0, -1)).change({ name, node: undefined }, machine.nowMs());
   node.changedMs = machine.nowMs();
   machine.usage.freeBytes += node.bytes.length;
   call.changed = true;
 }
 
-function removeDir(machine: SimMachine, parts: string[], call: SimCall): void {
+function removeDir(machine: SimMachine, parts: readonly string[], call: SimCall): void {
   const node = nodeAt(machine.root, parts);
   if (node instanceof SimFile) throw new SimErrno("ENOTDIR");
-  const name = parts.pop();
+  const name = parts.at(-1);
   if (name === undefined) throw new SimErrno("EBUSY"); // the root
   if (node.entries.size > 0) throw new SimErrno("ENOTEMPTY");
-  dirAt(machine.root, parts).change({ name, node: undefined }, machine.nowMs());
+  dirAt(machine.root, parts.slice(0, -1)).change({ name, node: undefined }, machine.nowMs());
   call.changed = true;
 }
 

@@ -1,77 +1,18 @@
 // Breaks a real file system under a writing process in one way, takes the fault away, and lets the process open the store
 // again. It runs in a mount namespace of its own and uses the built package. Arguments: the fault, a directory to work in.
 // One JSON line tells what the writer said and what a ledger of everything it acknowledged finds wrong.
-import { spawnSync } from "node:child_process";
-import { mkdirSync, renameSync, writeSync } from "node:fs";
-import { basename, join } from "node:path";
+import { writeSync } from "node:fs";
+import { join } from "node:path";
 import { fileStore, openStore } from "../../dist/index.js";
 import { fileBackend } from "../../dist/backends/files.js";
 import { nodeEnv } from "../../dist/env/node.js";
 import { recover } from "../../dist/ops/recover.js";
 import { scan } from "../../dist/ops/scan.js";
-import { LiveWriter, run } from "./live-writer.mjs";
+import { faultsIn } from "./disk-faults.mjs";
+import { LiveWriter } from "./live-writer.mjs";
 
 const [fault, work] = process.argv.slice(2);
-const images = join(work, "images");
-const image = join(images, "disk.img");
-const disk = join(work, "disk");
-const path = join(disk, "persistence");
-const events = join(path, "events.ndjson");
-
-/** A file system on a loop device; the image lies on a tmpfs of `bytes`. */
-function mountDisk(bytes, mkfs = [], mount = "loop") {
-  run("mount", "-t", "tmpfs", "-o", `size=${bytes}`, "papyra-test", images);
-  run("truncate", "-s", "64M", image);
-  run("mkfs.ext4", "-q", ...mkfs, image);
-  run("mount", "-o", mount, image, disk);
-}
-
-function loopName() {
-  const { stdout } = spawnSync("findmnt", ["-no", "SOURCE", disk], { encoding: "utf8" });
-  return basename(stdout.trim());
-}
-
-const pid = (writer) => String(writer.child.pid);
-const FAULTS = {
-  /** ext4 finds an error and turns itself read-only. */
-  "turned-read-only": {
-    before: () => mountDisk("200m", [], "loop,errors=remount-ro"),
-    hit: () => run("sh", "-c", `echo papyra > /sys/fs/ext4/${loopName()}/trigger_fs_error`),
-    heal() {
-      run("umount", disk);
-      spawnSync("e2fsck", ["-fy", image]); // ends with 1 when it has mended something
-      run("mount", "-o", "loop", image, disk);
-    },
-  },
-  /** Write-back fails: the device under the file system has no space. A second sync would "succeed" (fsyncgate). */
-  "failed-write-back": {
-    before: () => mountDisk("3m", ["-O", "^has_journal"]),
-    hit: () => undefined,
-    heal: () => run("mount", "-o", "remount,size=200m", images),
-  },
-  "file-size-limit": {
-    before: () => undefined,
-    hit: (writer) => run("prlimit", "--pid", pid(writer), "--fsize=300000:unlimited"),
-    heal: (writer) => run("prlimit", "--pid", pid(writer), "--fsize=unlimited:unlimited"),
-    segmentBytes: "",
-  },
-  "open-files-limit": {
-    before: () => undefined,
-    hit: (writer) => run("prlimit", "--pid", pid(writer), "--nofile=4:4096"),
-    heal: (writer) => run("prlimit", "--pid", pid(writer), "--nofile=4096:4096"),
-  },
-  "directory-moved-away": {
-    before: () => undefined,
-    hit: () => renameSync(path, join(disk, "elsewhere")),
-    heal: () => renameSync(join(disk, "elsewhere"), path),
-  },
-  "immutable-file": {
-    before: () => mountDisk("200m"),
-    hit: () => run("chattr", "+i", events),
-    heal: () => run("chattr", "-i", events),
-    segmentBytes: "",
-  },
-};
+const { faults, disk, path } = faultsIn(work);
 
 /** What a ledger finds wrong after the writer went on. */
 async function judge(acknowledged) {
@@ -92,17 +33,15 @@ async function judge(acknowledged) {
   return wrong;
 }
 
-const { before, hit, heal, segmentBytes = "60000" } = FAULTS[fault];
-mkdirSync(images);
-mkdirSync(disk);
+const { before, hit, heal, segmentBytes = "60000" } = faults[fault];
 before();
 const writer = new LiveWriter([path, "5", segmentBytes, "8000", "fsync"]);
 await writer.until("ack ");
-hit(writer);
+hit(writer.child.pid);
 await writer.until("refused ");
 const first = writer.acknowledged();
 const reason = await writer.untilFailed();
-heal(writer);
+heal(writer.child.pid);
 writer.goOn();
 await writer.until("ack ");
 const second = writer.acknowledged();

@@ -3,17 +3,18 @@
 // Everything depends on the seed alone. scripts/explore.mjs runs it for as long as one likes.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import type { StoreView } from "../../src/backends/backend.ts";
 import { openStore } from "../../src/backends/open.ts";
 import { isPapyraError } from "../../src/errors.ts";
 import { isHarmless } from "../../src/log/anomaly.ts";
 import { decodeSlots } from "../../src/log/mark.ts";
 import { LOG_NAMES, type LogName } from "../../src/log/record.ts";
 import { MARK_FILE } from "../../src/log/segments.ts";
-import { account } from "../../src/ops/account.ts";
 import { compact } from "../../src/ops/compact.ts";
 import { recover } from "../../src/ops/recover.ts";
 import { scan, type ScanReport } from "../../src/ops/scan.ts";
 import type { SimDisk } from "../../src/testing/sim-disk.ts";
+import { assertAccounted, assertSeen, forgetLosses } from "./explore-oracle.ts";
 import {
   type Dice,
   diceOf,
@@ -38,7 +39,9 @@ const HARM_SHARE = 0.1;
 
 /** What was found somewhere in the exploration. */
 export interface Explored {
-  /** Survivors that were judged; none that is byte for byte like another of the same life. */
+  /** Survivors of all cuts and kills. */
+  survivors: number;
+  /** Those that were judged: none that is byte for byte like another of the same life. */
   states: number;
   /** Of them: kills, cuts of what mends a survivor, survivors that were damaged as well. */
   kills: number;
@@ -61,7 +64,7 @@ interface State {
 
 /** One life and all survivors of it. Rejects with an error that names the seed and tells the life. */
 export async function exploreSeed(seed: number): Promise<Explored> {
-  const explored = { states: 0, kills: 0, deeper: 0, harmed: 0 };
+  const explored = { survivors: 0, states: 0, kills: 0, deeper: 0, harmed: 0 };
   const explorer = new Explorer(seed, explored);
   try {
     await explorer.all();
@@ -126,6 +129,7 @@ class Explorer {
   }
 
   #add(state: State): void {
+    this.#explored.survivors += 1;
     const key = createHash("sha1").update(`${state.kept} ${state.truth.next}`);
     for (const [, all] of state.truth.acknowledged) key.update(` ${all.size}`);
     for (const [path, bytes] of state.disk.tree()) key.update(path).update(bytes);
@@ -136,31 +140,48 @@ class Explorer {
   }
 
   async #judge(state: State): Promise<void> {
-    const { disk, truth, kept, neverCut, depth } = state;
-    const { options } = this.#life;
-    const backend = backendOn(disk, options);
+    const { disk, truth, kept, depth } = state;
     const explored = this.#explored;
     explored.states += 1;
     if (kept) explored.kills += 1;
     if (depth === 2) explored.deeper += 1;
     /** An acknowledgement is worth something in this state. */
-    const promised = kept || options.durability === "fsync";
+    const promised = kept || this.#life.options.durability === "fsync";
     const harm = promised && this.#dice.chance(HARM_SHARE) ? await this.#harm(state) : undefined;
     if (harm !== undefined) explored.harmed += 1;
     const found = await this.#scan(disk);
     if (found !== undefined) this.#assertVerdict(state, found, promised);
     if (harm !== undefined && found !== undefined) assertSeen(found, harm);
-    if (depth === 1 && harm === undefined && promised && this.#dice.chance(DEEPER_SHARE)) {
-      this.#watch(
-        disk,
-        CUT_SHARE,
-        () => ({ truth, neverCut: kept && neverCut, mending: true, depth: 2 }),
-        `${state.what}; then `,
-      );
-    }
-    const first = found !== undefined && (!found.startable || this.#dice.chance(0.5));
+    if (depth === 1 && harm === undefined && promised && this.#dice.chance(DEEPER_SHARE)) this.#watchMending(state);
+    // Where nothing is wrong, recovering first would only be the same scan again.
+    const first = found !== undefined && !found.ok && (!found.startable || this.#dice.chance(0.5));
     if (first) await this.#recover(disk, truth, promised);
-    const store = await openStore(backend);
+    const content = await this.#goOn(state, found, promised);
+    if (!first) await this.#recover(disk, truth, promised);
+    disk.pause = undefined;
+    if (promised) await assertAccounted(disk, truth, content);
+    const compacts = this.#dice.chance(0.1);
+    if (compacts) await compact(backendOn(disk, this.#life.options), { retention: this.#life.retention });
+    if (!first && !compacts) return; // the recovery has just said that all is well
+    const healthy = await scan(backendOn(disk, this.#life.options));
+    assert.ok(healthy.ok, `not healthy in the end: ${healthy.verdict} ${JSON.stringify(healthy.anomalies)}`);
+  }
+
+  #watchMending({ disk, truth, kept, neverCut, what }: State): void {
+    const about = () => ({ truth, neverCut: kept && neverCut, mending: true, depth: 2 }) as const;
+    this.#watch(disk, CUT_SHARE, about, `${what}; then `);
+  }
+
+  /** Opens the store, reads all of it, writes more, closes it. Resolves with what was read. */
+  async #goOn(
+    { disk, truth }: State,
+    found: ScanReport | undefined,
+    promised: boolean,
+  ): Promise<Map<LogName, Map<number, number>>> {
+    const backend = backendOn(disk, this.#life.options);
+    // While the logs are read one after the other nothing writes: each look at the directory would find the same.
+    let view: Promise<StoreView> | undefined;
+    const store = await openStore({ ...backend, view: () => (view ??= backend.view()) });
     const content = await contentOf(store);
     if (!promised && found !== undefined) forgetLosses(truth, content, found);
     assertKept(content, withoutLosses(truth, content), "after opening");
@@ -169,12 +190,7 @@ class Explorer {
     await put(store, truth, "journal", 2);
     assert.equal(truth.acknowledged.get("journal")?.size, size + 2, "a seq was given away twice");
     await store.close();
-    if (!first) await this.#recover(disk, truth, promised);
-    disk.pause = undefined;
-    if (promised) await assertAccounted(disk, truth, content);
-    if (this.#dice.chance(0.1)) await compact(backend, { retention: this.#life.retention });
-    const healthy = await scan(backend);
-    assert.ok(healthy.ok, `not healthy in the end: ${healthy.verdict} ${JSON.stringify(healthy.anomalies)}`);
+    return content;
   }
 
   async #harm({ disk, truth }: State) {
@@ -218,6 +234,7 @@ class Explorer {
 
   async #recover(disk: SimDisk, truth: Truth, promised: boolean): Promise<void> {
     const backend = backendOn(disk, this.#life.options);
+    const before = disk.mutations;
     const report = await recover(backend, QUARANTINE);
     assert.ok(
       report.ok && report.after.ok,
@@ -231,6 +248,8 @@ class Explorer {
         "recovery declared losses",
       );
     const { pause, mutations } = disk;
+    // A recovery that touched nothing would find the very same disk the second time.
+    if (!report.changed && mutations === before) return;
     disk.pause = undefined;
     const again = await recover(backend, { mode: "repair" });
     assert.deepEqual([again.changed, disk.mutations], [false, mutations], "a second recovery changed something");
@@ -242,46 +261,4 @@ class Explorer {
 function isMarkTorn(disk: SimDisk): boolean {
   const mark = disk.tree().get(`${PATH}/${MARK_FILE}`);
   return mark !== undefined && decodeSlots(mark)?.stale !== false;
-}
-
-/** A promised record was damaged: the scan must not say that all is well, nor that nothing was lost. */
-function assertSeen(found: ScanReport, { log, seq }: { readonly log: LogName; readonly seq: number }): void {
-  const accused = found.anomalies.filter(
-    (one) =>
-      one.log === log &&
-      (one.acknowledged === "unknown" ||
-        (one.lostSeqs !== undefined && one.lostSeqs.from <= seq && seq <= one.lostSeqs.to)),
-  );
-  assert.ok(accused.length > 0, `${log} seq ${seq} was damaged: ${found.verdict} ${JSON.stringify(found.anomalies)}`);
-}
-
-/** A policy that promises less: what is gone must not have been called whole. */
-function forgetLosses(truth: Truth, content: Map<LogName, Map<number, number>>, found: ScanReport): void {
-  for (const log of LOG_NAMES) {
-    const promised = truth.acknowledged.get(log) as Map<number, number>;
-    for (const [seq, n] of promised) {
-      if (content.get(log)?.get(seq) === n) continue;
-      promised.delete(seq);
-      if (truth.mayGo.get(log)?.has(seq) === true || truth.harmed.get(log)?.has(seq) === true) continue;
-      const accused = found.anomalies.filter((one) => one.log === log);
-      const cleared = accused.length > 0 && accused.every((one) => one.acknowledged === "none");
-      assert.ok(!cleared, `${log} seq ${seq} is lost, and the scan says that nothing is: ${JSON.stringify(accused)}`);
-    }
-  }
-}
-
-/** Every promised seq that is absent is accounted for, and for the right reason. */
-async function assertAccounted(disk: SimDisk, truth: Truth, content: Map<LogName, Map<number, number>>): Promise<void> {
-  const absent = LOG_NAMES.flatMap((log) =>
-    [...(truth.mayGo.get(log) ?? []), ...(truth.harmed.get(log) ?? [])]
-      .filter((seq) => truth.acknowledged.get(log)?.has(seq) === true && content.get(log)?.has(seq) === false)
-      .map((seq) => ({ log, seq, harmed: truth.harmed.get(log)?.has(seq) === true })),
-  );
-  if (absent.length === 0) return;
-  const { logs } = await account(backendOn(disk));
-  for (const { log, seq, harmed } of absent) {
-    const reason = logs.find((one) => one.log === log)?.absent.find(({ from, to }) => from <= seq && seq <= to)?.reason;
-    const right = harmed ? ["compacted", "quarantined", "lost"] : ["compacted"];
-    assert.ok(reason !== undefined && right.includes(reason), `${log} seq ${seq} is gone: ${reason}`);
-  }
 }

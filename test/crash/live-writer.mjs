@@ -15,8 +15,8 @@ export class LiveWriter {
   #heard = "";
   #onText = () => undefined;
 
-  constructor(args) {
-    this.child = spawn(process.execPath, [PROGRAM, ...args], { stdio: ["pipe", "pipe", "inherit"] });
+  constructor(args, program = PROGRAM) {
+    this.child = spawn(process.execPath, [program, ...args], { stdio: ["pipe", "pipe", "inherit"] });
     this.closed = new Promise((resolve) => this.child.on("close", resolve));
     void this.closed.then(() => this.#onText());
     this.child.stdout.setEncoding("utf8").on("data", (text) => {
@@ -25,17 +25,22 @@ export class LiveWriter {
     });
   }
 
-  async until(word) {
-    while (!this.#heard.includes(word)) {
+  /** Resolves when it has said a word so many times. */
+  async until(word, times = 1) {
+    while (this.#heard.split(word).length <= times) {
       if (this.child.exitCode !== null) throw new Error(`the writer ended with ${this.child.exitCode}: ${this.#heard}`);
       await new Promise((resolve) => void (this.#onText = resolve));
     }
   }
 
+  /** The whole lines that it has said since it last failed. */
+  lines() {
+    return this.#heard.slice(0, this.#heard.lastIndexOf("\n")).split("\n");
+  }
+
   /** What it has acknowledged since it last failed: log, seq, and the number in the payload. */
   acknowledged() {
-    const whole = this.#heard.slice(0, this.#heard.lastIndexOf("\n")).split("\n");
-    return whole
+    return this.lines()
       .filter((line) => line.startsWith("ack "))
       .map((line) => line.split(" "))
       .map(([, log, seq, n]) => ({ log, seq: Number(seq), n: Number(n) }));
