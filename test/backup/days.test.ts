@@ -15,7 +15,7 @@ import { ledger, Life } from "./days-life.ts";
 import { type Content, isGap, type Kept, type Line, lastSeqOf, LOGS, upTo } from "./days-model.ts";
 import { keptByModel } from "./keep-model.ts";
 
-const SEEDS = Number(process.env.PAPYRA_DAYS_SEEDS ?? 2);
+const SEEDS = Number(process.env.PAPYRA_DAYS_SEEDS ?? 1);
 const FIRST_SEED = Number(process.env.PAPYRA_DAYS_SEED ?? 1);
 /** On each so many-th day, every backup that is listed is restored, and points within it. */
 const CHECK_EVERY = Number(process.env.PAPYRA_DAYS_CHECK ?? 15);
