@@ -1,0 +1,260 @@
+// Backups under SIGKILL, with real processes on the real disk: a service writes without pause, a backup of it is made by the
+// command line or in the service, and one of them, or both, are killed at random moments. Whatever lists as good verifies to
+// the last line and state, has every record that was acknowledged before its instant and none twice, and restores.
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { fileBackend } from "../../src/backends/files.ts";
+import { backupReader } from "../../src/backup/backup-reader.ts";
+import type { Manifest } from "../../src/backup/manifest.ts";
+import { type BackupInfo, viewRepository } from "../../src/backup/repository.ts";
+import { restoreBackup } from "../../src/backup/restore.ts";
+import { verifyBackups } from "../../src/backup/verify.ts";
+import { nodeEnv } from "../../src/env/node.ts";
+import { isPapyraError } from "../../src/errors.ts";
+import { passOver } from "../../src/ops/record-pass.ts";
+import { startupCheck } from "../../src/ops/startup.ts";
+import { type Build, build } from "../cli/build.ts";
+import { type Ack, type Ended, Home, Service } from "./real.ts";
+
+const ROUNDS = Number(process.env.PAPYRA_ROUNDS ?? 8);
+const SEED = Number(process.env.PAPYRA_KILL_SEED ?? 7);
+/** A store that has grown for longer makes the looking at it the whole work. */
+const ROUNDS_A_HOME = 4;
+const TIMEOUT_MS = 240_000 + ROUNDS * 60_000;
+const RESTORES = Math.ceil(ROUNDS / 2);
+const KINDS = ["backup", "writer", "both", "in process"] as const;
+
+let built: Build;
+beforeAll(() => void (built = build()));
+afterAll(() => built.remove());
+
+let state = SEED;
+function random(): number {
+  state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+  return state / 2 ** 32;
+}
+
+const seen = { acknowledged: 0, killedBackups: 0, thereAllTheSame: 0, good: 0, damaged: 0, restored: 0 };
+
+/** One store, its repository, and what was promised. */
+class Rounds {
+  readonly home = new Home(built);
+  /** Of earlier services; the order is that of time for each actor. */
+  readonly #acks: Ack[] = [];
+  readonly #judged = new Set<string>();
+  #service: Service | undefined;
+  /** How long a backup takes that nobody disturbs. */
+  #spanMs = 200;
+
+  async service(seed: number): Promise<Service> {
+    this.#service?.goOn();
+    this.#service ??= await Service.start(this.home, seed);
+    return this.#service;
+  }
+
+  async killService(): Promise<void> {
+    await this.#service?.kill();
+    const acks = this.#service?.acks() ?? [];
+    seen.acknowledged += acks.length;
+    this.#acks.push(...acks);
+    this.#service = undefined;
+  }
+
+  acks(): Ack[] {
+    return [...this.#acks, ...(this.#service?.acks() ?? [])];
+  }
+
+  /** A while in which a backup may or may not get ready. */
+  async aWhile(): Promise<void> {
+    await delay(random() * 1.3 * this.#spanMs);
+  }
+
+  async round(kind: (typeof KINDS)[number], seed: number): Promise<void> {
+    const service = await this.service(seed);
+    const earlier = [...this.#acks];
+    const promised = this.acks();
+    if (kind === "in process") {
+      await service.begin("backup");
+      await this.aWhile();
+      await this.killService();
+      return this.judge(kind, undefined, [...earlier, ...service.acks("begin ")]);
+    }
+    const known = this.home.holds();
+    const creating = this.home.papyra("backup", "create", "--states", "--json");
+    await creating.until(() => this.home.holds().some((name) => !known.includes(name)));
+    await this.aWhile();
+    if (kind === "backup") creating.child.kill("SIGKILL");
+    else await this.killService();
+    if (kind === "both") creating.child.kill("SIGKILL");
+    await this.judge(kind, await creating.ended, promised);
+  }
+
+  /** What is there now is what must be there, and the next backup comes by itself. */
+  async judge(kind: string, ended: Ended | undefined, promised: readonly Ack[]): Promise<void> {
+    const killed = ended === undefined || ended.signal === "SIGKILL";
+    if (killed) seen.killedBackups += 1;
+    else await this.#judgeReport(ended);
+    await this.#service?.pause(); // what it writes meanwhile would only have to be looked at
+    const left = await this.#judgeAll(`${kind} was killed`);
+    if (killed) seen.thereAllTheSame += left.length;
+    else expect(left).toHaveLength(1);
+    for (const info of left) await this.#judgeOne(info, promised);
+    this.#service?.goOn();
+    const known = this.acks();
+    const again = await this.home.papyra("backup", "create", "--states", "--json").ended;
+    await this.#service?.pause();
+    const seconds = await this.#judgeReport(again);
+    this.#spanMs = seconds * 1000;
+    const [next, ...others] = await this.#judgeAll("the next one");
+    expect(others).toEqual([]);
+    await this.#judgeOne(next as BackupInfo, known);
+    await this.restore(next as BackupInfo);
+  }
+
+  /** A backup that came to its end says what it is. Returns how long it took. */
+  async #judgeReport({ exit, signal, stdout, stderr }: Ended): Promise<number> {
+    expect({ signal, stderr }).toEqual({ signal: null, stderr: "" });
+    expect([0, 13], stdout).toContain(exit);
+    const { report } = JSON.parse(stdout) as { report: { backup: Manifest; ok: boolean; seconds: number } };
+    expect(report).toMatchObject({ ok: exit === 0, backup: { verdict: exit === 0 ? "good" : "damaged" } });
+    const { backups } = await viewRepository(this.home.objects);
+    expect(backups.find(({ id }) => id === report.backup.id)?.good).toBe(exit === 0);
+    return report.seconds;
+  }
+
+  /** Verifies all there are, and gives the new ones. */
+  async #judgeAll(how: string): Promise<BackupInfo[]> {
+    const { objects } = this.home;
+    try {
+      const { backups, problems } = await viewRepository(objects);
+      expect({ how, problems }).toEqual({ how, problems: [] });
+      const fresh = backups.filter(({ id }) => !this.#judged.has(id));
+      for (const { id } of fresh) {
+        this.#judged.add(id);
+        await this.verify(id);
+      }
+      return fresh;
+    } catch (error) {
+      if (isPapyraError(error, "BACKUP_NOT_FOUND")) return [];
+      throw error;
+    }
+  }
+
+  async verify(backup?: string): Promise<void> {
+    const states = await this.home.actors();
+    const { ok, verdict } = await verifyBackups(this.home.objects, { level: "replay", states, backup });
+    expect({ ok, verdict }).toEqual({ ok: true, verdict });
+  }
+
+  /** Everything that was acknowledged before its instant is in it, in the order in which it was written, and nothing twice. */
+  async #judgeOne({ id, manifest, good }: BackupInfo, promised: readonly Ack[]): Promise<void> {
+    if (manifest === undefined) throw new Error(`the manifest of ${id} is damaged`);
+    seen[good ? "good" : "damaged"] += 1;
+    const { last, seqs } = await historyOf(this.home, manifest);
+    expect(manifest.logs.journal.records).toBe(seqs);
+    for (const ack of [...promised, ...this.acks().filter(({ atMs }) => atMs < Math.floor(manifest.instant * 1000))])
+      if ((last.get(ack.id) ?? 0) < ack.revision)
+        throw new Error(
+          `${id} (${manifest.how}, ${manifest.instant}) ends at ${last.get(ack.id)}; promised: ${promised.includes(ack)}, ${JSON.stringify(ack)}`,
+        );
+  }
+
+  async restore({ id, manifest }: BackupInfo): Promise<void> {
+    const target = join(this.home.dir, `restored-${id}`);
+    const report = await restoreBackup(this.home.objects, nodeEnv, target, {
+      point: { backup: id },
+      states: await this.home.actors(),
+    });
+    expect(report).toMatchObject({ ok: true, statesNotCompared: undefined, states: manifest?.states });
+    expect(await startupCheck(fileBackend({ path: target }, nodeEnv), { mode: "fail_on_anomaly" })).toMatchObject({
+      ok: true,
+    });
+    seen.restored += 1;
+    rmSync(target, { recursive: true });
+  }
+}
+
+/** Reads the journal and the snapshots of a backup. Each event must be the one that was written as such. */
+async function historyOf(home: Home, manifest: Manifest): Promise<{ last: Map<string, number>; seqs: number }> {
+  const backup = backupReader(home.objects, manifest);
+  const last = new Map<string, number>();
+  let seqs = 0;
+  await passOver(backup, await backup.view(), "journal", {}, (record) => {
+    if (record.kind !== "journal") throw new Error(`a record of ${record.kind} in the journal`);
+    const id = record.persistence_id.replace("account/", "");
+    const n = (last.get(id) ?? 0) + 1;
+    const { text: _, ...payload } = record.payload as { text: string };
+    expect([record.seq, record.revision, payload]).toEqual([++seqs, n, { n, amount: (n * 7919) % 1000 }]);
+    last.set(id, n);
+  });
+  // A snapshot is written behind its events: it is of the same instant only when they are there, too.
+  await passOver(backup, await backup.view(), "snapshots", {}, (record) => {
+    if (record.kind !== "snapshot") throw new Error(`a record of ${record.kind} among the snapshots`);
+    expect(last.get(record.persistence_id.replace("account/", "")) ?? 0).toBeGreaterThanOrEqual(record.revision);
+  });
+  return { last, seqs };
+}
+
+test(
+  `kill -9, ${ROUNDS} rounds: what lists as good is good, and has what was acknowledged before it`,
+  async () => {
+    let rounds = new Rounds();
+    const end = async (): Promise<void> => {
+      await rounds.killService();
+      await rounds.verify();
+      rmSync(rounds.home.dir, { recursive: true });
+    };
+    for (let i = 0; i < ROUNDS; i++) {
+      if (i > 0 && i % ROUNDS_A_HOME === 0) {
+        await end();
+        rounds = new Rounds();
+      }
+      if (process.env.PAPYRA_ROUNDS !== undefined) console.log(`round ${i}: ${JSON.stringify(seen)}`);
+      await rounds.round(KINDS[i % KINDS.length] as (typeof KINDS)[number], SEED * 1000 + i);
+    }
+    await end();
+    console.log(`backups under kill -9: ${ROUNDS} rounds (seed ${SEED}), ${JSON.stringify(seen)}`);
+    expect(seen.good).toBeGreaterThanOrEqual(ROUNDS);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  `kill -9 of ${RESTORES} restores: the target is absent or complete, and the next restore needs no help`,
+  async () => {
+    const home = new Home(built);
+    const service = await Service.start(home, SEED);
+    await service.says("ack 0 200 ");
+    await service.kill();
+    expect((await home.papyra("backup", "create", "--states").ended).exit).toBe(0);
+    const target = join(home.dir, "restored");
+    const restore = () => home.papyra("backup", "restore", "--states", "--target", "restored");
+    let [complete, spanMs] = [0, 100];
+    for (let i = 0; i < RESTORES; i++) {
+      const restoring = restore();
+      await restoring.until(() => readdirSync(home.dir).some((name) => name.startsWith("restored.restoring-")));
+      const began = performance.now();
+      if (i > 0) setTimeout(() => restoring.child.kill("SIGKILL"), random() * 1.2 * spanMs); // the first one says how long it takes
+      const { signal, exit } = await restoring.ended;
+      if (i === 0) spanMs = performance.now() - began;
+      expect(signal ?? exit).toBe(existsSync(target) && signal === null ? 0 : "SIGKILL");
+      if (existsSync(target)) {
+        complete += 1;
+        const check = await startupCheck(fileBackend({ path: target }, nodeEnv), { mode: "fail_on_anomaly" });
+        expect(check).toMatchObject({ ok: true });
+        expect(check.scan?.logs.find(({ log }) => log === "journal")?.lastSeq).toBeGreaterThanOrEqual(200);
+        rmSync(target, { recursive: true });
+      }
+      for (const name of readdirSync(home.dir).filter((one) => one.includes(".restoring-")))
+        rmSync(join(home.dir, name), { recursive: true });
+      await verifyBackups(home.objects);
+    }
+    const last = await restore().ended;
+    expect(last).toMatchObject({ exit: 0, stderr: "" });
+    console.log(`restores under kill -9: ${RESTORES}, ${complete} complete, the others absent (seed ${SEED})`);
+    rmSync(home.dir, { recursive: true });
+  },
+  TIMEOUT_MS,
+);
