@@ -1,18 +1,35 @@
 // Who keeps whom away, with real processes and the locks of the kernel: one that is stopped in the middle of its work holds, and
 // whoever comes is refused and told its pid, host, since when and what it does; when it is killed, they go on at once.
-import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { fileBackend } from "../../src/backends/files.ts";
 import { openStore } from "../../src/backends/open.ts";
-import { createBackup } from "../../src/backup/create.ts";
+import { createBackup, type CreateReport } from "../../src/backup/create.ts";
+import { directoryObjects } from "../../src/backup/directory.ts";
+import type { ObjectStore } from "../../src/backup/objects.ts";
+import { viewRepository } from "../../src/backup/repository.ts";
 import { verifyBackups } from "../../src/backup/verify.ts";
 import { nodeEnv } from "../../src/env/node.ts";
 import { type Build, build } from "../cli/build.ts";
-import { flipBit, papyra } from "../cli/helpers.ts";
-import { type Command, Home, Service } from "./real.ts";
+import { flipBit, papyra, photograph } from "../cli/helpers.ts";
+import { type Command, type Ended, historyOf, Home, Service } from "./real.ts";
 import { audit, event } from "./world.ts";
+
+const isRoot = process.platform === "linux" && process.getuid?.() === 0;
+if (!isRoot && process.env.CI !== undefined) throw new Error("backups as another user need root: CI must run as root");
+if (!isRoot) console.log("backups as another user: 3 skipped, they need root on Linux");
 
 let built: Build;
 let template: Home;
@@ -146,4 +163,73 @@ test("a backup that hangs while all others have to wait for it is named, too", a
   await holder.kill();
   expect(await run(one, "create")).toMatchObject({ exit: 0 });
   expect(await run(one, "verify")).toMatchObject({ exit: 0 });
+});
+
+describe.skipIf(!isRoot)("of a store that may only be read", () => {
+  const create = ["backup", "create", "--path", "persistence", "--repository", "theirs", "--json"];
+  const reportIn = ({ stdout }: Ended) => (JSON.parse(stdout) as { report: CreateReport }).report;
+
+  /** Another user owns nothing of it but an empty directory for the repository. */
+  function readable(): { one: Home; objects: ObjectStore; path: string } {
+    const one = home();
+    const theirs = join(one.dir, "theirs");
+    mkdirSync(theirs);
+    chownSync(theirs, 65534, 65534);
+    return { one, objects: directoryObjects(nodeEnv, theirs), path: join(one.dir, "persistence") };
+  }
+
+  test("a backup is made without a pin, says so, and changes nothing; of what it may not read it makes none", async () => {
+    const { one, objects, path } = readable();
+    chmodSync(audits(one), 0o600);
+    const unreadable = photograph(path);
+    const refused = await one.papyraAsNobody(...create).ended;
+    expect(refused).toMatchObject({ exit: 74, stderr: "" });
+    expect(refused.stdout).toMatch(/cannot open \S+audits.ndjson: EACCES/);
+    expect(await viewRepository(objects).catch((error: unknown) => error)).toMatchObject({ code: "BACKUP_NOT_FOUND" });
+    expect(photograph(path)).toEqual(unreadable);
+    chmodSync(audits(one), 0o644);
+    const before = photograph(path);
+    const ended = await one.papyraAsNobody(...create).ended;
+    expect(ended).toMatchObject({ exit: 0, stderr: "" });
+    const unpinned = "nothing can be written there (EACCES)";
+    expect(reportIn(ended)).toMatchObject({ unpinned, backup: { how: "stopped", verdict: "good" } });
+    expect(photograph(path)).toEqual(before);
+    expect(await verifyBackups(objects, { level: "replay" })).toMatchObject({ ok: true });
+  });
+
+  test("beside a writer it has what was acknowledged before, and leaves nothing behind", async () => {
+    const { one, objects, path } = readable();
+    const service = await Service.start(one, 1);
+    running.push(service);
+    const promised = service.acks();
+    const ended = await one.papyraAsNobody(...create).ended;
+    expect(ended).toMatchObject({ exit: 0, stderr: "" });
+    const { backup, unpinned } = reportIn(ended);
+    expect({ how: backup.how, verdict: backup.verdict, unpinned }).toMatchObject({ how: "live", verdict: "good" });
+    expect(unpinned).toContain("EACCES");
+    const { last } = await historyOf(objects, backup);
+    for (const { id, revision } of promised) expect(last.get(id)).toBeGreaterThanOrEqual(revision);
+    expect(readdirSync(path).filter((name) => name.includes("pin") || statSync(join(path, name)).uid !== 0)).toEqual(
+      [],
+    );
+  });
+
+  test("a compaction that is there keeps it away; one that comes meanwhile makes it begin anew", async () => {
+    const { one, objects } = readable();
+    const { args, stop } = WORK.compact as (typeof WORK)[string];
+    const compacting = await one.stopped(stop, args.split(" "));
+    running.push(compacting);
+    const refused = await one.papyraAsNobody(...create).ended;
+    expect(refused.exit).toBe(11);
+    expect(refused.stdout).toMatch(new RegExp(`held by pid ${compacting.pid} on .* \\(compaction\\)`));
+    await compacting.kill();
+    const creating = await one.stopped("open events.*\\.part\\.tmp-", create, "nobody");
+    running.push(creating);
+    expect(await run(one, "compact")).toMatchObject({ exit: 0 }); // nothing keeps it away
+    creating.child.kill("SIGCONT");
+    const ended = await creating.ended;
+    expect(ended).toMatchObject({ exit: 0, stderr: "" });
+    expect(reportIn(ended).backup).toMatchObject({ verdict: "good", anomalies: [] });
+    expect(await verifyBackups(objects, { level: "replay" })).toMatchObject({ ok: true });
+  });
 });

@@ -5,11 +5,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { expect } from "vitest";
 import { fileBackend } from "../../src/backends/files.ts";
+import { backupReader } from "../../src/backup/backup-reader.ts";
 import { directoryObjects } from "../../src/backup/directory.ts";
+import type { Manifest } from "../../src/backup/manifest.ts";
+import type { ObjectStore } from "../../src/backup/objects.ts";
 import type { DefinedActors } from "../../src/backup/states.ts";
 import { nodeEnv } from "../../src/env/node.ts";
 import { untilStopped } from "../until-stopped.ts";
+import { passOver } from "../../src/ops/record-pass.ts";
 import type { Build } from "../cli/build.ts";
 
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
@@ -226,4 +231,28 @@ export class Service {
     const { signal, stderr, stdout } = await this.#command.kill();
     if (signal !== "SIGKILL") throw new Error(`the service ended by itself: ${stderr} ${stdout.slice(-300)}`);
   }
+}
+
+/** Reads the journal and the snapshots of a backup. Each event must be the one that was written as such. */
+export async function historyOf(
+  objects: ObjectStore,
+  manifest: Manifest,
+): Promise<{ last: Map<string, number>; seqs: number }> {
+  const backup = backupReader(objects, manifest);
+  const last = new Map<string, number>();
+  let seqs = 0;
+  await passOver(backup, await backup.view(), "journal", {}, (record) => {
+    if (record.kind !== "journal") throw new Error(`a record of ${record.kind} in the journal`);
+    const id = record.persistence_id.replace("account/", "");
+    const n = (last.get(id) ?? 0) + 1;
+    const { text: _, ...payload } = record.payload as { text: string };
+    expect([record.seq, record.revision, payload]).toEqual([++seqs, n, { n, amount: (n * 7919) % 1000 }]);
+    last.set(id, n);
+  });
+  // A snapshot is written behind its events: it is of the same instant only when they are there, too.
+  await passOver(backup, await backup.view(), "snapshots", {}, (record) => {
+    if (record.kind !== "snapshot") throw new Error(`a record of ${record.kind} among the snapshots`);
+    expect(last.get(record.persistence_id.replace("account/", "")) ?? 0).toBeGreaterThanOrEqual(record.revision);
+  });
+  return { last, seqs };
 }
