@@ -1950,4 +1950,12 @@ export const MUTANTS = [
     tests: ["test/backup/processes.test.ts"],
     filter: "without a pin",
   },
+  {
+    name: "processes: a store that is opened while it is looked at is not looked at again",
+    file: "src/backup/create.ts",
+    find: "return again.writer === undefined ? view : again;",
+    replace: "return again.writer === undefined ? again : view;",
+    tests: ["test/backup/create.test.ts"],
+    filter: "opened and written",
+  },
 ];

@@ -4,7 +4,7 @@
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { fileBackend } from "../../src/backends/files.ts";
 import type { Manifest } from "../../src/backup/manifest.ts";
 import { type BackupInfo, viewRepository } from "../../src/backup/repository.ts";
@@ -27,8 +27,10 @@ const KINDS = ["backup", "writer", "both", "in process"] as const;
 
 let built: Build;
 beforeAll(() => void (built = build()));
+afterEach(() => rounds?.killService()); // one that failed has not
 afterAll(() => built.remove());
 
+let rounds: Rounds | undefined;
 let state = SEED;
 function random(): number {
   state = (Math.imul(state, 1103515245) + 12345) >>> 0;
@@ -59,6 +61,12 @@ class Rounds {
     seen.acknowledged += acks.length;
     this.#acks.push(...acks);
     this.#service = undefined;
+  }
+
+  async end(): Promise<void> {
+    await this.killService();
+    await this.verify();
+    rmSync(this.home.dir, { recursive: true });
   }
 
   acks(): Ack[] {
@@ -178,21 +186,14 @@ class Rounds {
 test(
   `kill -9, ${ROUNDS} rounds: what lists as good is good, and has what was acknowledged before it`,
   async () => {
-    let rounds = new Rounds();
-    const end = async (): Promise<void> => {
-      await rounds.killService();
-      await rounds.verify();
-      rmSync(rounds.home.dir, { recursive: true });
-    };
     for (let i = 0; i < ROUNDS; i++) {
-      if (i > 0 && i % ROUNDS_A_HOME === 0) {
-        await end();
+      if (i % ROUNDS_A_HOME === 0) {
+        await rounds?.end();
         rounds = new Rounds();
       }
-      if (process.env.PAPYRA_ROUNDS !== undefined) console.log(`round ${i}: ${JSON.stringify(seen)}`);
-      await rounds.round(KINDS[i % KINDS.length] as (typeof KINDS)[number], SEED * 1000 + i);
+      await rounds?.round(KINDS[i % KINDS.length] as (typeof KINDS)[number], SEED * 1000 + i);
     }
-    await end();
+    await rounds?.end();
     console.log(`backups under kill -9: ${ROUNDS} rounds (seed ${SEED}), ${JSON.stringify(seen)}`);
     expect(seen.good).toBeGreaterThanOrEqual(ROUNDS);
   },

@@ -1,4 +1,4 @@
-// A service that writes without pause until it is killed, and tells its parent of every acknowledgement. For each line that it
+// A service that writes without pause until it is killed, or its parent is gone, and tells its parent of every acknowledgement. For each line that it
 // reads it backs its store up, or compacts it, meanwhile. Arguments: the root of a built package, where it lives, a seed.
 import { writeSync } from "node:fs";
 import { join } from "node:path";
@@ -56,3 +56,4 @@ for await (const work of createInterface({ input: process.stdin })) {
     ),
   );
 }
+process.exit(0);
