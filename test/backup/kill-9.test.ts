@@ -209,7 +209,12 @@ test(
     await service.kill();
     expect((await home.papyra("backup", "create", "--states").ended).exit).toBe(0);
     const target = join(home.dir, "restored");
-    const restore = () => home.papyra("backup", "restore", "--states", "--target", "restored");
+    const args = ["backup", "restore", "--states", "--target", "restored"];
+    const restore = () => home.papyra(...args);
+    const half = await home.stopped("open restored\\S*/journal", args);
+    expect(existsSync(target), "while it is built").toBe(false);
+    await half.kill();
+    expect(existsSync(target), "for good").toBe(false);
     const manifest = (await viewRepository(home.objects)).backups[0]?.manifest;
     const staged = (): string[] => readdirSync(home.dir).filter((name) => name.startsWith("restored.restoring-"));
     let [complete, spanMs] = [0, 100];

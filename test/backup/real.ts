@@ -1,6 +1,15 @@
 // Real processes around one store and its repository: a service that writes without pause, and the command line.
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -19,7 +28,6 @@ import type { Build } from "../cli/build.ts";
 
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 const SERVICE = here("service.mjs");
-const STOP_AT = here("stop-at.mjs");
 const NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
 
 /** Each event says which one it is, and what it must be. */
@@ -53,6 +61,7 @@ export class Home {
     chmodSync(this.dir, 0o755); // for others, too
     mkdirSync(join(this.dir, "node_modules"));
     symlinkSync(built.root, join(this.dir, "node_modules", "papyra"));
+    copyFileSync(here("stop-at.mjs"), join(this.dir, "stop-at.mjs"));
     writeFileSync(join(this.dir, "package.json"), "{}");
     writeFileSync(join(this.dir, "account.mjs"), ACCOUNT);
     writeFileSync(join(this.dir, "papyra.config.mjs"), CONFIG);
@@ -81,7 +90,7 @@ export class Home {
   /** Stops itself at the first call that fits; resolves when it has. See stop-at.mjs. */
   async stopped(call: string, args: readonly string[], as: "root" | "nobody" = "root"): Promise<Command> {
     const wrapper = as === "nobody" ? NOBODY : [];
-    const all = ["--import", STOP_AT, this.built.bin, ...args];
+    const all = ["--import", "./stop-at.mjs", this.built.bin, ...args];
     const command = new Command(spawnIn(this.dir, all, { PAPYRA_TEST_STOP: call }, wrapper));
     await Promise.race([untilStopped(command.pid).catch(() => command.ended), command.ended]); // one that is gone has no state
     if (command.over)
