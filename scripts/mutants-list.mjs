@@ -1932,7 +1932,7 @@ export const MUTANTS = [
     find: "throw owner === undefined ? error : storeLocked(directory, owner);",
     replace: "throw owner === undefined ? error : (error ?? storeLocked(directory, owner));",
     tests: ["test/backup/processes.test.ts"],
-    filter: "makes it begin anew",
+    filter: "until it is killed",
   },
   {
     name: "processes: who reads a stopped store does not look again",

@@ -216,7 +216,7 @@ describe.skipIf(!isRoot)("of a store that may only be read", () => {
     );
   });
 
-  test("a compaction that is there keeps it away; one that comes meanwhile makes it begin anew", async (context) => {
+  test("a compaction that is there keeps it away until it is killed", async (context) => {
     const { one, objects } = await readable(context);
     const { args, stop } = WORK.compact as (typeof WORK)[string];
     const compacting = await one.stopped(stop, args.split(" "));
@@ -225,6 +225,12 @@ describe.skipIf(!isRoot)("of a store that may only be read", () => {
     expect(refused.exit).toBe(11);
     expect(refused.stdout).toMatch(new RegExp(`held by pid ${compacting.pid} on .* \\(compaction\\)`));
     await compacting.kill();
+    expect(await one.papyraAsNobody(...create).ended).toMatchObject({ exit: 0, stderr: "" });
+    expect(await verifyBackups(objects, { level: "replay" })).toMatchObject({ ok: true });
+  });
+
+  test("a compaction that comes meanwhile makes it begin anew", async (context) => {
+    const { one, objects } = await readable(context);
     const creating = await one.stopped("open events.*\\.part\\.tmp-", create, "nobody");
     running.push(creating);
     expect(await run(one, "compact")).toMatchObject({ exit: 0 }); // nothing keeps it away
