@@ -4,10 +4,11 @@ import { expect, test } from "vitest";
 import { fileBackend } from "../src/backends/files.ts";
 import { openStore } from "../src/backends/open.ts";
 import type { Store } from "../src/backends/store.ts";
-import type { Env, Fs } from "../src/env/env.ts";
+import type { Env } from "../src/env/env.ts";
 import { isPapyraError } from "../src/errors.ts";
 import { scan, type ScanReport } from "../src/ops/scan.ts";
 import { SimDisk } from "../src/testing/sim-disk.ts";
+import { withBetween } from "./between.ts";
 import { note } from "./damage/base.ts";
 import { impatient } from "./sim-env.ts";
 
@@ -23,27 +24,6 @@ async function writing(): Promise<{ disk: SimDisk; store: Store; env: Env; seal:
   const seal = async (): Promise<void> => void (await store.append("events", [note("x".repeat(3000))]));
   for (let n = 1; n <= BEFORE; n++) await seal();
   return { disk, store, env, seal };
-}
-
-/** The same world, in which `after` is called between each listing or look at a file and its answer. */
-function withBetween(env: Env, after: (what: "list" | "stat") => Promise<void>): Env {
-  const fs: Fs = Object.create(env.fs, {
-    list: {
-      value: async (dir: string) => {
-        const names = await env.fs.list(dir);
-        await after("list");
-        return names;
-      },
-    },
-    stat: {
-      value: async (path: string) => {
-        const stat = await env.fs.stat(path);
-        await after("stat");
-        return stat;
-      },
-    },
-  }) as Fs;
-  return { ...env, fs };
 }
 
 function assertWhole(report: ScanReport, least: number): void {

@@ -26,12 +26,15 @@ export async function takeLock(
     if (lock !== undefined && (await becomesOwner(env, join(directory, file), lock, purpose))) return lock;
     await new Promise<void>((resolve) => void env.clock.after(TRY_AGAIN_MS, resolve, "foreground"));
   }
-  const owner = await readOwner(env, path);
+  throw storeLocked(directory, await readOwner(env, path));
+}
+
+function storeLocked(directory: string, owner: ClaimOwner | undefined): PapyraError {
   const who =
     owner === undefined
       ? "another process"
       : `pid ${owner.pid} on ${owner.host} since ${new Date(owner.sinceMs).toISOString()} (${owner.purpose})`;
-  throw new PapyraError("STORE_LOCKED", `the store ${directory} is held by ${who}`, {
+  return new PapyraError("STORE_LOCKED", `the store ${directory} is held by ${who}`, {
     hint: "stop that process first; the lock is free as soon as it is gone",
     details: { path: directory, ...owner },
   });
@@ -59,7 +62,11 @@ async function becomesOwner(env: Env, path: string, lock: FileLock, purpose: str
 
 /** Takes the pin of the store in `directory`. Its file is nothing but the lock, and goes with it. Rejects as {@link takeLock} does. */
 export async function takePin(env: Env, directory: string, purpose: string): Promise<Pin> {
-  const lock = await takeLock(env, directory, purpose, PIN_FILE);
+  const lock = await takeLock(env, directory, purpose, PIN_FILE).catch(async (error: unknown) => {
+    // Who may only read the directory cannot hold a pin, and must heed that of others all the same.
+    const owner = isPapyraError(error, "STORAGE_FAILED") ? await lockOwner(env, directory, PIN_FILE) : undefined;
+    throw owner === undefined ? error : storeLocked(directory, owner);
+  });
   const release = async (): Promise<void> => {
     try {
       if (await isHeldAt(env, directory, lock, PIN_FILE)) await env.fs.remove(join(directory, PIN_FILE));
@@ -81,8 +88,12 @@ export async function isHeldAt(
 }
 
 /** Who holds the lock at this moment, without waiting and without changing anything. */
-export async function lockOwner(env: Env, directory: string): Promise<ClaimOwner | undefined> {
-  const path = join(directory, LOCK_FILE);
+export async function lockOwner(
+  env: Env,
+  directory: string,
+  file: string = LOCK_FILE,
+): Promise<ClaimOwner | undefined> {
+  const path = join(directory, file);
   if ((await env.fs.stat(path)) === undefined) return undefined;
   const lock = await env.fs.lock(path, "shared");
   if (lock !== undefined) {

@@ -31,8 +31,13 @@ import { StoreWriter } from "./store-writer.ts";
  * if (lastSeq !== 1) throw new Error("the first record has seq 1");
  * ```
  */
-export async function openStore(backend: Backend): Promise<Store> {
-  const claim = await backend.claim("writing");
+export function openStore(backend: Backend): Promise<Store> {
+  return openStoreFor(backend, "writing");
+}
+
+/** The same, for who is told to others as something else than a writer. */
+export async function openStoreFor(backend: Backend, purpose: string): Promise<Store> {
+  const claim = await backend.claim(purpose);
   try {
     const identity = await identify(backend, claim);
     const view = await claim.view();

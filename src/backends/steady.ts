@@ -11,14 +11,14 @@ export function isReplaced(error: unknown): boolean {
   return isPapyraError(error, "STORE_NOT_FOUND");
 }
 
-/** Calls `read` with a view of the store; again with a new one when segments were replaced beside a living writer. */
+/** Calls `read` with a view of the store; again with a new one when segments were replaced, also when nobody wrote before that. */
 export async function readSteadily<T>(backend: Backend, read: (view: StoreView) => Promise<T>): Promise<T> {
   for (let views = 1; ; views++) {
     const view = await backend.view();
     try {
       return await read(view);
     } catch (error) {
-      if (!isReplaced(error) || view.writer === undefined || views === VIEWS_MAX) throw error;
+      if (!isReplaced(error) || views === VIEWS_MAX) throw error;
     }
   }
 }

@@ -131,7 +131,7 @@ async function make(
   // What was acknowledged before now is in a view that is made behind it.
   const own = await source.instant?.();
   const grouped = await backend.viewWithGroups?.();
-  const view = grouped ?? (await backend.view());
+  const view = grouped ?? (await look(backend));
   // Groups are of the instant of their view; it lies behind the other one.
   const instant = (grouped === undefined ? own : undefined) ?? view.acknowledged ?? {};
   const cut = await viewAt(backend, view, instant);
@@ -167,6 +167,14 @@ async function make(
     options.states === undefined ? null : await statesOf(objects, manifest, options.states, options.signal);
   const { readBytes, storedBytes } = copy.sink;
   return { manifest: { ...manifest, states }, readBytes, storedBytes };
+}
+
+/** A store that is opened while it is looked at is looked at again: beside a writer its mark says what was one instant. */
+async function look(backend: Backend): Promise<StoreView> {
+  const view = await backend.view();
+  if (view.writer !== undefined) return view;
+  const again = await backend.view();
+  return again.writer === undefined ? view : again;
 }
 
 function newestIn(logs: Manifest["logs"]): number {

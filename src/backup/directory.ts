@@ -21,6 +21,7 @@ const HOLDS = "holds";
 const GATE = "repository.lock";
 const GATE_TRIES = 500;
 const GATE_WAIT_MS = 10;
+const OWNER_BYTES = 512;
 /** A temporary file that old belongs to nobody any more. */
 const STRAY_MS = 3_600_000;
 const TEMPORARY = /\.tmp-[0-9a-f]{8}$/;
@@ -56,7 +57,7 @@ class DirectoryObjects implements ObjectStore {
       return true;
     }
     try {
-      const gate = await this.#gate();
+      const gate = await this.#gate(`storing of ${name}`);
       try {
         if ((await this.#settled(path)) === undefined) {
           await publish(fs, temporary, path);
@@ -156,7 +157,7 @@ class DirectoryObjects implements ObjectStore {
   async hold(mode: HoldMode, purpose: string): Promise<Hold> {
     const { fs, clock, host, random } = this.env;
     await this.#makeDir(join(this.location, HOLDS));
-    const gate = await this.#gate();
+    const gate = await this.#gate(purpose);
     try {
       const other = (await this.#holders()).find((holder) => mode === "exclusive" || holder.mode === "exclusive");
       if (other !== undefined) throw repositoryLocked(this.location, purpose, other);
@@ -187,8 +188,7 @@ class DirectoryObjects implements ObjectStore {
       if (lock === undefined) {
         const bytes = await ifThere(readSmall(fs, path));
         if (bytes === undefined) continue; // it was given back just now
-        const fields = parseObject(bytes) ?? {};
-        holders.push({ pid: 0, host: "unknown", sinceMs: 0, purpose: "unknown", mode: "exclusive", ...fields });
+        holders.push(holderIn(bytes));
         continue;
       }
       await ifThere(fs.remove(path));
@@ -205,17 +205,27 @@ class DirectoryObjects implements ObjectStore {
         await ifThere(this.env.fs.remove(join(this.location, name)));
   }
 
-  async #gate(): Promise<FileLock> {
-    const { fs, clock } = this.env;
+  /** Nobody keeps it for long; who does, since it hangs or was stopped, is named to those who wait. */
+  async #gate(purpose: string): Promise<FileLock> {
+    const { fs, clock, host } = this.env;
+    const path = join(this.location, GATE);
     await this.#makeDir(this.location);
     for (let tries = 0; tries < GATE_TRIES; tries++) {
-      const lock = await fs.lock(join(this.location, GATE), "exclusive");
-      if (lock !== undefined) return lock;
-      await new Promise<void>((resolve) => void clock.after(GATE_WAIT_MS, resolve, "foreground"));
+      const lock = await fs.lock(path, "exclusive");
+      if (lock === undefined) {
+        await new Promise<void>((resolve) => void clock.after(GATE_WAIT_MS, resolve, "foreground"));
+        continue;
+      }
+      try {
+        const holder = { pid: host.pid, host: host.name, sinceMs: clock.nowMs(), purpose, mode: "exclusive" } as const;
+        await writeOwner(this.env, path, holder);
+        return lock;
+      } catch (error) {
+        await lock.release().catch(() => undefined); // what failed first is what counts
+        throw error;
+      }
     }
-    throw new PapyraError("REPOSITORY_LOCKED", `${join(this.location, GATE)} stays locked`, {
-      hint: "a process that works on the repository hangs or was stopped; end it and try again",
-    });
+    throw repositoryLocked(this.location, purpose, holderIn(await readSmall(fs, path)));
   }
 
   #path(name: string): string {
@@ -266,10 +276,14 @@ class DirectoryHold implements Hold {
   }
 }
 
+function holderIn(bytes: Buffer): Holder {
+  return { pid: 0, host: "unknown", sinceMs: 0, purpose: "unknown", mode: "exclusive", ...parseObject(bytes) };
+}
+
 async function writeOwner(env: Env, path: string, holder: Holder): Promise<void> {
   const file = await env.fs.open(path, "update");
   try {
-    await writeAll(file, Buffer.from(`${JSON.stringify(holder)}\n`), 0);
+    await writeAll(file, Buffer.from(`${JSON.stringify(holder)}\n`.padEnd(OWNER_BYTES)), 0); // over a longer one, too
   } finally {
     await file.close();
   }

@@ -9,7 +9,7 @@
 // 4. it is read back, and only then are the superseded ones removed. A crash before leaves files that no longer count.
 import type { Backend, Segment, StoreView } from "../backends/backend.ts";
 import { identityOf } from "../backends/identities.ts";
-import { openStore } from "../backends/open.ts";
+import { openStoreFor } from "../backends/open.ts";
 import { whilePinned } from "../backends/pinned.ts";
 import { readSteadily } from "../backends/steady.ts";
 import type { Maintenance, Store } from "../backends/store.ts";
@@ -59,7 +59,7 @@ export async function planCompact(backend: Backend, options: CompactOptions = {}
  */
 export async function compact(backend: Backend, options: CompactOptions = {}): Promise<CompactReport> {
   await lookAt(backend, options); // before the store is opened, which may begin new segments
-  const store = await openStore(backend);
+  const store = await openStoreFor(backend, "compaction");
   try {
     return await compactStore(store, options);
   } finally {

@@ -1,12 +1,15 @@
 // Creating and restoring: what is in a backup is what was acknowledged at its instant, and what a restore gives is that.
 import { expect, test } from "vitest";
+import { fileBackend } from "../../src/backends/files.ts";
 import { openStore } from "../../src/backends/open.ts";
+import type { Store } from "../../src/backends/store.ts";
 import { backupReader } from "../../src/backup/backup-reader.ts";
 import { createBackup } from "../../src/backup/create.ts";
 import { restoreBackup } from "../../src/backup/restore.ts";
 import { viewRepository } from "../../src/backup/repository.ts";
 import { scan } from "../../src/ops/scan.ts";
-import { contents, event, world, write } from "./world.ts";
+import { withBetween } from "../between.ts";
+import { audit, contents, event, world, write } from "./world.ts";
 
 for (const [kind, options] of Object.entries({ "one file a log": {}, rotating: { segmentBytes: 4096 } })) {
   test(`${kind}: a backup of a stopped store restores to the same records under a new lineage`, async () => {
@@ -84,4 +87,35 @@ test("what is acknowledged while the store is looked at, and before the instant,
   const before = writtenMs.filter((atMs) => atMs < backup.instant * 1000);
   expect(before.length).toBeGreaterThan(0);
   expect(backup.logs.events.last_seq).toBeGreaterThanOrEqual(before.length);
+});
+
+test("a store that is opened and written while it is looked at is backed up as of one instant over all logs", async () => {
+  let [opened, live] = [0, 0];
+  for (let at = 1; ; at++) {
+    const { store, objects, env } = world();
+    await write(store, 3);
+    let writer: Store | undefined;
+    let calls = 0;
+    const hook = async (): Promise<void> => {
+      calls += 1;
+      if (calls === at) writer = await openStore(store);
+      const n = (writer?.lastSeq("events") ?? 0) + 1;
+      await writer?.append("events", [event(n)]);
+      await writer?.append("audits", [audit(n)]); // never ahead of the events
+    };
+    const { backup } = await createBackup(fileBackend({ path: "/srv/store" }, withBetween(env, hook)), objects);
+    await writer?.close();
+    const { events, audits } = backup.logs;
+    const ahead = (events.last_seq ?? 0) - 3 - (audits.last_seq ?? 0);
+    expect({ at, verdict: backup.verdict, together: ahead === 0 || ahead === 1 }).toEqual({
+      at,
+      verdict: "good",
+      together: true,
+    });
+    if (writer === undefined) break; // it was ready before
+    opened += 1;
+    if (backup.how === "live") live += 1;
+  }
+  expect(opened).toBeGreaterThan(10);
+  expect(live).toBeGreaterThan(5);
 });

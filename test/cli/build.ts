@@ -1,7 +1,16 @@
 // Builds the package into a directory of its own, outside the repository, so that real processes can be started whatever
 // is in dist/ at the moment.
 import { spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -26,7 +35,7 @@ export function build(): Build {
   if (!existsSync(bin)) throw new Error(`the build failed:\n${tsc.stdout}${tsc.stderr}`);
   chmodSync(bin, 0o755);
   copyFileSync(join(ROOT, "package.json"), join(root, "package.json"));
-  symlinkSync(join(ROOT, "node_modules"), join(root, "node_modules"));
+  symlinkSync(realpathSync(join(ROOT, "node_modules")), join(root, "node_modules")); // others may not come past ROOT
   mkdirSync(join(root, "bin"));
   symlinkSync(bin, join(root, "bin", "papyra"));
   return { root, bin, path: join(root, "bin"), remove: () => rmSync(root, { recursive: true }) };

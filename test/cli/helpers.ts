@@ -1,6 +1,7 @@
 // main() as a function, stores to try it on, and real processes.
 import { spawnSync } from "node:child_process";
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileBackend } from "../../src/backends/files.ts";
@@ -178,4 +179,14 @@ export function shellWith(
 ): { status: number | null; stdout: string; stderr: string } {
   const env = { ...process.env, PATH: `${path}:${process.env.PATH}`, NO_COLOR: "1", PAPYRA_PATH: "" };
   return spawnSync("sh", ["-c", line], { cwd, env, encoding: "utf8" });
+}
+
+/** Everything that could change in a directory. */
+export function photograph(path: string): unknown[] {
+  return ["", ...(readdirSync(path, { recursive: true }) as string[])].sort().map((name) => {
+    const file = join(path, name);
+    const { ino, mode, size, mtimeNs, ctimeNs, nlink } = statSync(file, { bigint: true });
+    const hash = statSync(file).isFile() ? createHash("sha256").update(readFileSync(file)).digest("hex") : "";
+    return { name, ino, mode, size, mtimeNs, ctimeNs, nlink, hash };
+  });
 }

@@ -1,21 +1,11 @@
 // Real processes: the lines that operators type, a store that is being written, another user, and what looking leaves behind.
 import { execFileSync, spawn } from "node:child_process";
-import { createHash } from "node:crypto";
-import {
-  appendFileSync,
-  chmodSync,
-  copyFileSync,
-  cpSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-} from "node:fs";
+import { appendFileSync, chmodSync, copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Build, build } from "./build.ts";
-import { flipBit, gone, makeStore, scratch, shellWith, tear, TORN } from "./helpers.ts";
+import { flipBit, gone, makeStore, photograph, scratch, shellWith, tear, TORN } from "./helpers.ts";
 
 let built: Build;
 const dir = scratch();
@@ -115,16 +105,6 @@ describe("the lines of the operator's handbook, as they stand", () => {
     }
   });
 });
-
-/** Everything that could change in a directory. */
-function photograph(path: string): unknown[] {
-  return ["", ...(readdirSync(path, { recursive: true }) as string[])].sort().map((name) => {
-    const file = join(path, name);
-    const { ino, mode, size, mtimeNs, ctimeNs, nlink } = statSync(file, { bigint: true });
-    const hash = statSync(file).isFile() ? createHash("sha256").update(readFileSync(file)).digest("hex") : "";
-    return { name, ino, mode, size, mtimeNs, ctimeNs, nlink, hash };
-  });
-}
 
 const LOOKING = [
   "persistence scan",

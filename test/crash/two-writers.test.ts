@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { fileStore, openStore, type PapyraError } from "../../src/index.ts";
 import { scan } from "../../src/ops/scan.ts";
+import { untilStopped } from "../until-stopped.ts";
 
 const PROGRAM = fileURLToPath(new URL("append-on-demand.mjs", import.meta.url));
 let path = "";
@@ -64,13 +65,6 @@ const refusal = async (): Promise<PapyraError> =>
     },
     (error: PapyraError) => error,
   );
-
-/** Until the kernel says that the process is stopped. */
-async function untilStopped(pid: number): Promise<void> {
-  while (!/^State:\tT/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
 
 test("a second writer is refused with pid, host and since when, and let in when the first is killed", async () => {
   const started = Date.now();
