@@ -1869,4 +1869,28 @@ export const MUTANTS = [
     tests: ["test/backup/s3-holds.test.ts"],
     filter: "slept does not hold",
   },
+  {
+    name: "redis: a server that loads is not waited for",
+    file: "src/redis/connection.ts",
+    find: '  "LOADING",\n',
+    replace: "",
+    tests: ["test/redis/system-faults.test.ts"],
+    filter: "one system lives through",
+  },
+  {
+    name: "redis: a server that cannot save is not waited for",
+    file: "src/redis/connection.ts",
+    find: '  "MISCONF",\n',
+    replace: "",
+    tests: ["test/redis/system-faults.test.ts"],
+    filter: "one system lives through",
+  },
+  {
+    name: "redis: segments are numbered by the clock alone",
+    file: "src/redis/claim.ts",
+    find: "Math.max(this.#env.clock.nowMs(), parseId(last).ms + 1)",
+    replace: "this.#env.clock.nowMs()",
+    tests: ["test/redis/system-faults.test.ts"],
+    filter: "one system lives through",
+  },
 ];
