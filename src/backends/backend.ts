@@ -105,6 +105,18 @@ export interface Pin {
   release(): Promise<void>;
 }
 
+/** A store as it was at one instant, kept aside until it is let go. */
+export interface Frozen {
+  readonly backend: Backend;
+  /** About how much it takes where the store is kept. */
+  readonly bytes: number;
+  /** What an interrupted run had left, and is removed now. */
+  readonly leftovers: number;
+  /** Rejects with STORAGE_FAILED when it is gone. */
+  assertHeld(): Promise<void>;
+  release(): Promise<void>;
+}
+
 /** Bytes to append to one log: whole lines. */
 export interface AppendPart {
   readonly log: LogName;
@@ -208,6 +220,11 @@ export interface Backend {
    * nothing but its writer changes segments lacks it.
    */
   pin?(purpose: string): Promise<Pin>;
+  /**
+   * Copies the store inside its place, all logs and groups at one instant, so that nothing that is done to it changes what is read.
+   * Rejects with STORAGE_FULL when there is no room for it, and with STORE_LOCKED when another run holds such a copy.
+   */
+  freeze?(purpose: string): Promise<Frozen>;
   /** Becomes the one writer. Rejects with STORE_LOCKED, naming the holder. */
   claim(purpose: string): Promise<Claim>;
   /** Begins a store aside, where none is yet. Rejects with TARGET_NOT_EMPTY, and with STORE_LOCKED when another one does so. */

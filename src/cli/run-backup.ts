@@ -29,6 +29,7 @@ export async function runCreate(context: Context): Promise<Outcome> {
   const states = context.options.states === true ? await definedActors(context) : undefined;
   const report = await createBackup(backend, objects, {
     note: context.given("note"),
+    freeze: context.options.freeze === true,
     states,
     ...watched(context, "backing up"),
   });

@@ -26,8 +26,8 @@ const HELD_MS = 220;
 
 const RDB = "dump.rdb";
 /** So slowly, and looking at its clients so often, that it is seen while it loads. */
-const SLOW = ["--key-load-delay", "300", "--loading-process-events-interval-bytes", "1024"];
-const FILLED = "for i = 1, 3000 do redis.call('SET', 'filler:' .. i, i) end return 1";
+const SLOW = ["--key-load-delay", "10", "--loading-process-events-interval-bytes", "1024"];
+const FILLED = "for i = 1, 12000 do redis.call('SET', 'filler:' .. i, i) end return 1";
 
 const setting = (name: string, bad: string, good: string) => ({
   befall: ({ admin }: MishapWorld) => admin.configSet(name, bad),
