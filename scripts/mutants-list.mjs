@@ -1925,4 +1925,20 @@ export const MUTANTS = [
     tests: ["test/redis/freeze.test.ts"],
     filter: "memory does not suffice",
   },
+  {
+    name: "drill: groups that differ are no failure",
+    file: "src/backup/drill-groups.ts",
+    find: "if (DAMAGED.has(error.code)) return found(undefined, error.message);",
+    replace: "if (DAMAGED.has(error.code)) return found(undefined);",
+    tests: ["test/redis/drill-groups.test.ts"],
+    filter: "the drill fails",
+  },
+  {
+    name: "drill: groups that nobody looked at came back",
+    file: "src/backup/drill-groups.ts",
+    find: "if (UNABLE.has(error.code)) return found(error.message);",
+    replace: "if (UNABLE.has(error.code)) return found(undefined);",
+    tests: ["test/redis/drill-groups.test.ts"],
+    filter: "without a server",
+  },
 ];

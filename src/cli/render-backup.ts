@@ -1,6 +1,7 @@
 // Reports about backups -> text. Pure.
 import type { CreateReport } from "../backup/create.ts";
 import type { DrillReport } from "../backup/drill.ts";
+import type { DrilledGroups } from "../backup/drill-groups.ts";
 import type { FrozenCopy } from "../backup/frozen.ts";
 import { bytesOf, type Manifest } from "../backup/manifest.ts";
 import type { PruneReport } from "../backup/prune.ts";
@@ -173,8 +174,16 @@ export function drilled(report: DrillReport, paint: Paint): string {
     report.actors === undefined
       ? "states: not folded, no configuration names the actors"
       : `states: ${report.actors} actors folded twice in ${report.replaySeconds.toFixed(1)} s`,
+    ...(report.groups === undefined ? [] : [groupsLine(report.groups)]),
     ...anchorLine(report.anchor),
   );
+}
+
+function groupsLine({ groups, pending, notChecked, seconds }: DrilledGroups): string {
+  const what = `consumer groups: ${groups}, with ${pending} pending entries`;
+  return notChecked === undefined
+    ? `${what}, restored to a scratch server and compared in ${seconds.toFixed(1)} s`
+    : `${what}, NOT CHECKED: ${printable(notChecked)}`;
 }
 
 export function status(report: StatusReport, paint: Paint): string {

@@ -4,9 +4,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Backend } from "../../src/backends/backend.ts";
+import type { Backend, Frozen } from "../../src/backends/backend.ts";
 import { fileBackend } from "../../src/backends/files.ts";
 import { openStore } from "../../src/backends/open.ts";
+import type { Store } from "../../src/backends/store.ts";
 import { backups } from "../../src/backup/index.ts";
 import { nodeEnv } from "../../src/env/node.ts";
 import { scan } from "../../src/ops/scan.ts";
@@ -46,6 +47,12 @@ function system(systemId = uniqueSystem(), more: Partial<RedisStoreOptions> = {}
 const at = (path: string): Backend => fileBackend({ path }, nodeEnv);
 const frozenKeys = (systemId: string): Promise<string[]> => admin.keys(`papyra:${systemId}:frozen*`);
 
+async function freeze(store: Backend, purpose: string): Promise<Frozen> {
+  const frozen = await store.freeze?.(purpose);
+  if (frozen === undefined) throw new Error("it cannot be frozen");
+  return frozen;
+}
+
 /** What XINFO says of a stream and its groups, but for when its consumers were seen. */
 async function told(key: string): Promise<string> {
   const full = await admin.sendCommand(["XINFO", "STREAM", key, "FULL", "COUNT", "0"]);
@@ -60,7 +67,7 @@ function meanwhile(store: Backend, act: () => Promise<unknown>): Backend {
   return {
     ...store,
     async freeze(purpose) {
-      const frozen = await (store.freeze as NonNullable<Backend["freeze"]>)(purpose);
+      const frozen = await freeze(store, purpose);
       async function* read(...range: Parameters<Backend["read"]>): AsyncGenerator<Uint8Array> {
         for await (const chunk of frozen.backend.read(...range)) {
           yield chunk;
@@ -122,8 +129,25 @@ test("whatever is deleted, written and acknowledged meanwhile: the backup is of 
 test("in the process of the writer: what was appended before is in it; the next one reads what is new", async () => {
   const { store, repository } = system();
   const opened = await openStore(store);
+  const order: string[] = [];
+  const taken = {
+    stats: () => opened.stats(),
+    lastSeq: (log) => opened.lastSeq(log),
+    async flush() {
+      order.push("flush");
+      await opened.flush();
+    },
+    backend: {
+      ...store,
+      async freeze(purpose) {
+        order.push("freeze");
+        return freeze(store, purpose);
+      },
+    },
+  } as Pick<Store, "backend" | "flush" | "stats" | "lastSeq"> as Store;
   for (let n = 1; n <= 300; n++) void opened.append("events", [event(n)]);
-  const first = await repository.take(opened, { freeze: true, share: 1 });
+  const first = await repository.take(taken, { freeze: true, share: 1 });
+  expect(order.slice(0, 2)).toEqual(["flush", "freeze"]);
   expect(first.backup).toMatchObject({ how: "in-process", logs: { events: { last_seq: 300 } } });
   await opened.append("events", [event(301)]);
   const second = await repository.take(opened, { freeze: true, share: 1 });
