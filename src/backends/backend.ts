@@ -9,7 +9,7 @@
 // - One claim at a time, across processes; a claim ends with its process.
 import type { Env } from "../env/env.ts";
 import type { Ancestor } from "../log/lineage.ts";
-import type { Leftover } from "../log/anomaly.ts";
+import type { Leftover, SeqRange } from "../log/anomaly.ts";
 import type { LogName } from "../log/record.ts";
 import type { Reach } from "../log/ledger.ts";
 import type { StoreLimits } from "./limits.ts";
@@ -158,6 +158,11 @@ export interface Claim {
   startSegment(log: LogName, identityLine: Uint8Array, closedSeq: number, lastSeq: number): Promise<void>;
   /** Publishes a changed segment atomically. */
   rewrite(segment: string, splices: readonly Splice[]): Promise<void>;
+  /**
+   * Rejects with GROUP_BEHIND when somebody who follows the log has not read or not acknowledged one of these records, which compaction is
+   * about to take out. A place that nobody follows lacks it.
+   */
+  assertUnneeded?(log: LogName, gone: readonly SeqRange[]): Promise<void>;
   /** Puts a new closed segment in place, atomically and durably. No segment has its name. */
   publish(segment: string, content: AsyncIterable<Uint8Array>): Promise<void>;
   /** Removes closed segments, durably, and their caches: those that were replaced, or in which nothing is left. */

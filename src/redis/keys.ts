@@ -32,5 +32,5 @@ export function keysOf(base: string): Keys {
 /** All that a store may have. */
 export function everyKey(keys: Keys): string[] {
   const streams = LOG_NAMES.flatMap((log) => [keys.stream(log), keys.staging(log), keys.superseded(log)]);
-  return [keys.meta, keys.writer, keys.quarantine, ...streams];
+  return [keys.meta, keys.writer, keys.quarantine, keys.holder, ...streams];
 }

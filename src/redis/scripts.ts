@@ -189,7 +189,9 @@ if ARGV[10] ~= '' then
   for _, flat in ipairs(groups) do
     local group = named(flat)
     if after(ARGV[10], group['last-delivered-id']) then return {'NEEDED', live, group.name, 'has read up to', group['last-delivered-id']} end
-    for _, pending in ipairs(redis.call('XPENDING', live, group.name, '-', ARGV[10], 10000000)) do
+    local oldest = redis.call('XPENDING', live, group.name)[2]
+    local some = oldest and not after(oldest, ARGV[10])
+    for _, pending in ipairs(some and redis.call('XPENDING', live, group.name, '-', ARGV[10], 10000000) or {}) do
       if #redis.call('XRANGE', live, pending[1], pending[1]) == 1 and #redis.call('XRANGE', staged, pending[1], pending[1]) == 0 then
         return {'NEEDED', live, group.name, 'has not acknowledged', pending[1]}
       end
