@@ -9,7 +9,7 @@
 // - One claim at a time, across processes; a claim ends with its process.
 import type { Env } from "../env/env.ts";
 import type { Ancestor } from "../log/lineage.ts";
-import type { Leftover } from "../log/anomaly.ts";
+import type { Leftover, SeqRange } from "../log/anomaly.ts";
 import type { LogName } from "../log/record.ts";
 import type { Reach } from "../log/ledger.ts";
 import type { StoreLimits } from "./limits.ts";
@@ -105,6 +105,18 @@ export interface Pin {
   release(): Promise<void>;
 }
 
+/** A store as it was at one instant, kept aside until it is let go. */
+export interface Frozen {
+  readonly backend: Backend;
+  /** About how much it takes where the store is kept. */
+  readonly bytes: number;
+  /** What an interrupted run had left, and is removed now. */
+  readonly leftovers: number;
+  /** Rejects with STORAGE_FAILED when it is gone. */
+  assertHeld(): Promise<void>;
+  release(): Promise<void>;
+}
+
 /** Bytes to append to one log: whole lines. */
 export interface AppendPart {
   readonly log: LogName;
@@ -146,6 +158,11 @@ export interface Claim {
   startSegment(log: LogName, identityLine: Uint8Array, closedSeq: number, lastSeq: number): Promise<void>;
   /** Publishes a changed segment atomically. */
   rewrite(segment: string, splices: readonly Splice[]): Promise<void>;
+  /**
+   * Rejects with GROUP_BEHIND when somebody who follows the log has not read or not acknowledged one of these records, which compaction is
+   * about to take out. A place that nobody follows lacks it.
+   */
+  assertUnneeded?(log: LogName, gone: readonly SeqRange[]): Promise<void>;
   /** Puts a new closed segment in place, atomically and durably. No segment has its name. */
   publish(segment: string, content: AsyncIterable<Uint8Array>): Promise<void>;
   /** Removes closed segments, durably, and their caches: those that were replaced, or in which nothing is left. */
@@ -208,6 +225,11 @@ export interface Backend {
    * nothing but its writer changes segments lacks it.
    */
   pin?(purpose: string): Promise<Pin>;
+  /**
+   * Copies the store inside its place, all logs and groups at one instant, so that nothing that is done to it changes what is read.
+   * Rejects with STORAGE_FULL when there is no room for it, and with STORE_LOCKED when another run holds such a copy.
+   */
+  freeze?(purpose: string): Promise<Frozen>;
   /** Becomes the one writer. Rejects with STORE_LOCKED, naming the holder. */
   claim(purpose: string): Promise<Claim>;
   /** Begins a store aside, where none is yet. Rejects with TARGET_NOT_EMPTY, and with STORE_LOCKED when another one does so. */

@@ -50,6 +50,10 @@ export class Maintainer {
           const state = logs[log];
           state.absent = normalise([...state.absent, ...gone]);
         },
+        async assertUnneeded(log, gone) {
+          assertOpen();
+          await claim.assertUnneeded?.(log, gone);
+        },
         async publish(segment, content) {
           assertOpen();
           await claim.publish(segment, content);

@@ -28,6 +28,8 @@ export interface StoreStats {
 
 /** The store, in the hands of one maintenance. Everything rejects with STORE_POISONED once a write has failed. */
 export interface Maintenance {
+  /** Rejects with GROUP_BEHIND when a consumer group still needs one of these records. Changes nothing. */
+  assertUnneeded(log: LogName, gone: readonly SeqRange[]): Promise<void>;
   /** Seals the active segment of a log, between two batches, and begins a new one. An empty one stays as it is. */
   seal(log: LogName): Promise<void>;
   /** Writes gap records, durably; from now on nobody expects to find the seqs that are `gone`. */

@@ -12,6 +12,7 @@ import { quoted } from "../quoted.ts";
 import { appendToCatalog } from "./catalog.ts";
 import { type Instant, viewAt } from "./instant.ts";
 import { BackupLogs, type CopiedLog } from "./copy-log.ts";
+import { copyOf, type FrozenCopy, fromFrozen } from "./frozen.ts";
 import {
   BACKUP_VERSION,
   type BackedUpLog,
@@ -35,6 +36,11 @@ export interface CreateOptions {
    * Default 0.15 of an open store, 1 from outside.
    */
   readonly share?: number | undefined;
+  /**
+   * Reads a copy that the server makes of the store at one instant, instead of the store itself: for a store in Redis from which somebody
+   * deletes meanwhile, or whose groups have very much pending. It needs the server's memory once more. Default false.
+   */
+  readonly freeze?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called now and then with the bytes read so far and in all. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
@@ -57,6 +63,8 @@ export interface CreateReport {
   readonly seconds: number;
   /** Why compaction and recovery could not be kept away, or null: then they were. */
   readonly unpinned: string | null;
+  /** The frozen copy that was read, and is gone again; null: the store itself was read. */
+  readonly frozen: FrozenCopy | null;
   /** The catalog's new anchor. */
   readonly anchor: string;
 }
@@ -72,7 +80,7 @@ export async function createBackup(
   options: CreateOptions = {},
   source: CreateSource = {},
 ): Promise<CreateReport> {
-  refuseUnknown("a backup", options, ["note", "states", "share", "signal", "onProgress"]);
+  refuseUnknown("a backup", options, ["note", "states", "share", "freeze", "signal", "onProgress"]);
   fraction("share", options.share, 1, 0.01, 1);
   const { clock } = backend.env;
   const started = clock.monotonicMs();
@@ -98,9 +106,12 @@ export async function withParts<T>(
   try {
     const { pin, unpinned } = await tryPin(backend, options.purpose);
     try {
-      const made = await readSteadily(backend, (view) => make(backend, view, objects, options, source));
-      await hold.assertHeld();
-      return await publish(made, unpinned);
+      return await fromFrozen(backend, options, source.instant, async (from, frozen) => {
+        const made = await readSteadily(from, (view) => make(from, view, objects, options, source));
+        await hold.assertHeld();
+        await frozen?.assertHeld();
+        return publish({ ...made, frozen: copyOf(frozen) }, unpinned);
+      });
     } finally {
       await pin?.release();
     }
@@ -112,6 +123,7 @@ export async function withParts<T>(
 /** A manifest whose parts are stored, and which is not stored itself. */
 export interface Made {
   readonly manifest: Manifest;
+  readonly frozen: FrozenCopy | null;
   readonly readBytes: number;
   readonly storedBytes: number;
 }
@@ -123,7 +135,7 @@ async function make(
   objects: ObjectStore,
   options: CreateOptions,
   source: CreateSource,
-): Promise<Made> {
+): Promise<Omit<Made, "frozen">> {
   const { clock, random } = backend.env;
   const { identity } = seen;
   if (identity === undefined) throw unchecked(backend);
@@ -205,12 +217,12 @@ async function tryPin(backend: Backend, purpose: string): Promise<{ pin: Pin | u
 
 function reportOf(
   objects: ObjectStore,
-  { manifest, readBytes, storedBytes }: Made,
+  { manifest, frozen, readBytes, storedBytes }: Made,
   more: { readonly unpinned: string | null; readonly anchor: string; readonly seconds: number },
 ): CreateReport {
   const ok = manifest.verdict === "good";
   const records = LOG_NAMES.reduce((sum, log) => sum + manifest.logs[log].records, 0);
-  const what = `backup ${manifest.id}: ${records} records`;
+  const what = `backup ${manifest.id}: ${records} records${frozen === null ? "" : " from a frozen copy"}`;
   return {
     ok,
     verdict: ok
@@ -218,6 +230,7 @@ function reportOf(
       : `${what}, DAMAGED: its source has ${manifest.anomalies.length} anomalies`,
     backup: manifest,
     repository: objects.location,
+    frozen,
     readBytes,
     storedBytes,
     ...more,

@@ -5,6 +5,8 @@ import type { Env, Fs } from "../env/env.ts";
 import { isPapyraError } from "../errors.ts";
 import type { Divergence } from "../ops/replay.ts";
 import { appendToCatalog } from "./catalog.ts";
+import { describeGroups, type DrilledGroups, drillGroups, type ScratchStore } from "./drill-groups.ts";
+import type { Manifest } from "./manifest.ts";
 import type { ObjectStore } from "./objects.ts";
 import { choosePoint } from "./points.ts";
 import { locateBackup, ofOneStore, viewRepository } from "./repository.ts";
@@ -20,6 +22,8 @@ export interface DrillOptions {
   readonly store?: string | undefined;
   /** Without them, states are neither folded nor compared. */
   readonly states?: DefinedActors | undefined;
+  /** Starts a server for a backup with consumer groups, which are restored there and compared. Without it they are not checked. */
+  readonly scratchServer?: (() => Promise<ScratchStore>) | undefined;
   /** Leaves the scratch store for a look at it. */
   readonly keep?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -36,6 +40,8 @@ export interface DrillReport {
   readonly difference: string | undefined;
   /** How many actors were folded; undefined when no definitions were given. */
   readonly actors: number | undefined;
+  /** The consumer groups of the backup; undefined where it has none, or the rest did not pass. */
+  readonly groups: DrilledGroups | undefined;
   readonly records: number;
   readonly bytes: number;
   readonly restoreSeconds: number;
@@ -53,23 +59,34 @@ export async function drillBackup(objects: ObjectStore, env: Env, options: Drill
   const result =
     manifest === undefined
       ? { outcome: "fail" as const, difference: `it cannot be used: ${problems.join("; ")}`, ...NOTHING }
-      : await tryRestore(objects, env, backup, options);
+      : await tryAll(objects, env, manifest, options);
   const { outcome, difference } = result;
   const seconds = (env.clock.monotonicMs() - started) / 1000;
-  const detail =
-    difference ??
-    (result.actors === undefined
+  const whole =
+    result.actors === undefined
       ? "every line is there"
-      : `every line and the states of ${result.actors} actors are there`);
+      : `every line and the states of ${result.actors} actors are there`;
+  const detail = difference ?? `${whole}${result.groups === undefined ? "" : describeGroups(result.groups)}`;
   const anchor = await appendToCatalog(objects, { type: "drilled", backup, outcome, detail, seconds });
   const records = Object.values(manifest?.logs ?? {}).reduce((sum, log) => sum + log.records, 0);
   const verdict = `drill of backup ${backup}: ${outcome.toUpperCase()} in ${seconds.toFixed(1)} s: ${detail}`;
   return { ok: outcome === "pass", verdict, backup, records, anchor, ...result };
 }
 
-const NOTHING = { actors: undefined, bytes: 0, restoreSeconds: 0, replaySeconds: 0 };
+const NOTHING = { actors: undefined, groups: undefined, bytes: 0, restoreSeconds: 0, replaySeconds: 0 };
 
-type Result = Pick<DrillReport, "outcome" | "difference" | "actors" | "bytes" | "restoreSeconds" | "replaySeconds">;
+type Result = Pick<
+  DrillReport,
+  "outcome" | "difference" | "actors" | "groups" | "bytes" | "restoreSeconds" | "replaySeconds"
+>;
+
+/** What files can show, and then what only a server can. */
+async function tryAll(objects: ObjectStore, env: Env, manifest: Manifest, options: DrillOptions): Promise<Result> {
+  const result = await tryRestore(objects, env, manifest.id, options);
+  if (result.outcome !== "pass") return result;
+  const { groups, difference } = await drillGroups(objects, env, manifest, options.scratchServer, options.signal);
+  return difference === undefined ? { ...result, groups } : { ...result, groups, outcome: "fail", difference };
+}
 
 async function tryRestore(objects: ObjectStore, env: Env, backup: string, options: DrillOptions): Promise<Result> {
   const { scratch, states: definitions, signal, onProgress } = options;

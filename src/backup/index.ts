@@ -23,6 +23,8 @@ import { verifyBackups, type VerifyOptions, type VerifyReport } from "./verify.t
 export { backupReader } from "./backup-reader.ts";
 export type { CreateOptions, CreateReport } from "./create.ts";
 export type { DrillOptions, DrillReport } from "./drill.ts";
+export type { DrilledGroups, ScratchStore } from "./drill-groups.ts";
+export type { FrozenCopy } from "./frozen.ts";
 export type { KeepPolicy } from "./keep.ts";
 export type { BackedUpLog, BackedUpSegment, BackedUpStates, Manifest, Part } from "./manifest.ts";
 export {

@@ -57,7 +57,8 @@ function addCreate(command: Add): void {
       ),
     )
       .option("--note <text>", "kept with the backup, for people")
-      .option("--states", "also fold the states of all actors of the configuration, for drills to compare with"),
+      .option("--states", "also fold the states of all actors of the configuration, for drills to compare with")
+      .option("--freeze", "of a store in Redis: let the server copy it at one instant, and read the copy"),
     [
       ["papyra backup create --path persistence --repository backups", "exit 13: the source is damaged"],
       ["papyra backup create --note before-the-upgrade", "of the store that the configuration names"],

@@ -1,7 +1,7 @@
 // What a command's handler is given: the options as typed, and where flags, environment, configuration and defaults
 // are joined, in this order. The configuration is loaded only when something asks for it.
 import { dirname, resolve } from "node:path";
-import { nodeEnv, nodeVolume, startNode } from "../env/node.ts";
+import { nodeEnv, nodeVolume, startNode, startProgram } from "../env/node.ts";
 import type { Backend } from "../backends/backend.ts";
 import { directoryObjects } from "../backup/directory.ts";
 import type { ObjectStore } from "../backup/objects.ts";
@@ -14,6 +14,7 @@ import type { StartupMode } from "../ops/startup.ts";
 import { type LoadedConfig, loadConfig } from "./config.ts";
 import type { CliIo, Paint } from "./io.ts";
 import type { RedisStoreOptions } from "../redis/options.ts";
+import type { ScratchServer } from "../redis/scratch-server.ts";
 import { type Opened, openPath } from "./open.ts";
 import { isBucket, openBucket } from "./open-bucket.ts";
 import { namedRedis, openRedis } from "./open-redis.ts";
@@ -64,6 +65,12 @@ export class Context {
   get selftestWorld(): SelftestWorld {
     const { workerScript } = this.io;
     return { env: this.env, volume: nodeVolume, start: (task, args) => startNode(workerScript, [task, ...args]) };
+  }
+
+  /** An empty server for a drill. */
+  async scratchServer(dir: string): Promise<ScratchServer> {
+    const { startScratchServer } = await import("../redis/scratch-server.ts");
+    return startScratchServer({ env: this.env, volume: nodeVolume, start: startProgram }, { dir });
   }
 
   config(): Promise<LoadedConfig> {

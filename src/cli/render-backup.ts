@@ -1,6 +1,8 @@
 // Reports about backups -> text. Pure.
 import type { CreateReport } from "../backup/create.ts";
 import type { DrillReport } from "../backup/drill.ts";
+import type { DrilledGroups } from "../backup/drill-groups.ts";
+import type { FrozenCopy } from "../backup/frozen.ts";
 import { bytesOf, type Manifest } from "../backup/manifest.ts";
 import type { PruneReport } from "../backup/prune.ts";
 import type { BackupInfo, RepositoryView } from "../backup/repository.ts";
@@ -42,13 +44,14 @@ function shortList(items: readonly string[]): string[] {
 }
 
 export function created(report: CreateReport, paint: Paint): string {
-  const { backup, repository, readBytes, storedBytes, seconds, unpinned } = report;
+  const { backup, repository, readBytes, storedBytes, seconds, unpinned, frozen } = report;
   return lines(
     head(report.ok, report.verdict, paint),
     `repository: ${printable(repository)}`,
     `source: ${printable(backup.source)} (${backup.how}), store ${printable(backup.store)}, lineage ${printable(backup.lineage)}`,
     `instant: ${timeOf(backup.instant)}`,
     `bytes: ${bytesOf(backup)} in all, ${readBytes} read, ${storedBytes} stored, ${seconds.toFixed(1)} s`,
+    ...(frozen === null ? [] : [frozenLine(frozen)]),
     ...(backup.states === null ? [] : [`states: ${backup.states.actors} actors, ${backup.states.sha256}`]),
     ...(unpinned === null ? [] : [`compaction and recovery were not kept away: ${unpinned}`]),
     ...logTable(backup, paint),
@@ -56,6 +59,11 @@ export function created(report: CreateReport, paint: Paint): string {
     ...anchorLine(report.anchor),
     ...(report.ok ? [] : ["", `Next: papyra persistence scan --path ${quoted(backup.source)}`]),
   );
+}
+
+function frozenLine({ bytes, leftovers }: FrozenCopy): string {
+  const left = leftovers === 0 ? "" : `; ${leftovers} keys that an interrupted run had left are removed as well`;
+  return `frozen: the server copied all streams at one instant, about ${bytes} bytes, and the copies are removed again${left}`;
 }
 
 function logTable({ logs }: Manifest, paint: Paint): string[] {
@@ -166,8 +174,16 @@ export function drilled(report: DrillReport, paint: Paint): string {
     report.actors === undefined
       ? "states: not folded, no configuration names the actors"
       : `states: ${report.actors} actors folded twice in ${report.replaySeconds.toFixed(1)} s`,
+    ...(report.groups === undefined ? [] : [groupsLine(report.groups)]),
     ...anchorLine(report.anchor),
   );
+}
+
+function groupsLine({ groups, pending, notChecked, seconds }: DrilledGroups): string {
+  const what = `consumer groups: ${groups}, with ${pending} pending entries`;
+  return notChecked === undefined
+    ? `${what}, restored to a scratch server and compared in ${seconds.toFixed(1)} s`
+    : `${what}, NOT CHECKED: ${printable(notChecked)}`;
 }
 
 export function status(report: StatusReport, paint: Paint): string {

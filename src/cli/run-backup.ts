@@ -29,6 +29,7 @@ export async function runCreate(context: Context): Promise<Outcome> {
   const states = context.options.states === true ? await definedActors(context) : undefined;
   const report = await createBackup(backend, objects, {
     note: context.given("note"),
+    freeze: context.options.freeze === true,
     states,
     ...watched(context, "backing up"),
   });
@@ -177,10 +178,11 @@ export async function runRestoreActor(context: Context): Promise<Outcome> {
 
 export async function runDrill(context: Context): Promise<Outcome> {
   const objects = await context.repository();
-  const scratch = context.given("scratch");
+  const beside = `${objects.location}.drill-${context.env.random.hex(4)}`;
+  const scratch = context.resolve(context.given("scratch") ?? beside);
   const report = await drillBackup(objects, context.env, {
-    scratch:
-      scratch === undefined ? `${objects.location}.drill-${context.env.random.hex(4)}` : context.resolve(scratch),
+    scratch,
+    scratchServer: () => context.scratchServer(`${scratch}-server`),
     backup: context.given("id"),
     store: context.given("store"),
     states: await definedActors(context, "optional"),

@@ -72,6 +72,8 @@ export async function compactStore(store: Store, options: CompactOptions = {}): 
   const { backend } = store;
   const work = async (maintenance: Maintenance): Promise<CompactReport> => {
     const { view, plans, leftovers, fingerprint } = await lookAt(backend, options);
+    // Before anything is changed; what happens meanwhile, the backend sees when it replaces segments.
+    for (const { log, gone } of plans) await maintenance.assertUnneeded(log, gone);
     for (const name of leftovers) await maintenance.remove([name]);
     const { clock, random } = backend.env;
     const by = `compact ${new Date(clock.nowMs()).toISOString().replace(/[-:]|\.\d+/g, "")}-${random.hex(3)}`;

@@ -8,6 +8,7 @@ import { PapyraError } from "../errors.ts";
 import { RedisClaim } from "./claim.ts";
 import { connectClient } from "./client.ts";
 import { Connection } from "./connection.ts";
+import { freezeStore } from "./freeze.ts";
 import { keysOf } from "./keys.ts";
 import { Lease } from "./lease.ts";
 import { viewOf } from "./look.ts";
@@ -69,8 +70,11 @@ function backendOf(options: ResolvedRedisOptions, env: Env): Backend {
       return examined((facts = await askServer(connection)), options);
     },
     async stage(purpose) {
-      const aside = { ...options, base: `${options.base}:restoring`, witness: undefined };
-      return stageStore(connection, { keys, location }, { backend: backendOf(aside, env), base: aside.base, purpose });
+      return stageStore(connection, { keys, location }, { ...aside(options, "restoring", env), purpose });
+    },
+    async freeze(purpose) {
+      const place = { keys, location, leaseMs: timing.leaseMs, purpose };
+      return freezeStore(env, connection, place, aside(options, "frozen", env));
     },
     async claim(purpose) {
       assertSafe((facts = await askServer(connection)), options, location);
@@ -87,4 +91,14 @@ function backendOf(options: ResolvedRedisOptions, env: Env): Backend {
       return claim;
     },
   };
+}
+
+/** A store beside the store, under keys of its own. */
+function aside(
+  options: ResolvedRedisOptions,
+  name: string,
+  env: Env,
+): { readonly backend: Backend; readonly base: string } {
+  const base = `${options.base}:${name}`;
+  return { backend: backendOf({ ...options, base, witness: undefined }, env), base };
 }

@@ -5,9 +5,10 @@ import { decodeStoreFile, encodeStoreFile } from "../backends/store-file.ts";
 import type { Env } from "../env/env.ts";
 import { ensureError, isPapyraError, PapyraError } from "../errors.ts";
 import { activeIdentityLine } from "../log/lineage.ts";
+import type { SeqRange } from "../log/anomaly.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { activeName } from "../log/segments.ts";
-import type { Connection, Reply } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
 import { after, closedLayouts, endOf, fresh, type StreamWrite, writeArguments } from "./ends.ts";
 import { encodeEnd, encodeLayout, type LogEnd, parseId, type SegmentLayout } from "./layout.ts";
@@ -185,7 +186,8 @@ export class RedisClaim implements Claim {
     const seen = await look(this.#connection, this.#keys);
     const log = logOf(segment);
     if (seen.logs[log].segments.some(({ name }) => name === segment)) {
-      await new Rewrite(this.#connection, this.#keys, this.#staging(log), log, seen.logs[log]).run(segment, splices);
+      const staging = new Staging(this.#connection, this.#keys, this.#lease.token, log);
+      await new Rewrite(this.#connection, this.#keys, staging, log, seen.logs[log]).run(segment, splices);
     } else {
       await this.#makeSegment(log, segment, seen.logs[log], Buffer.concat(splices.map(({ insert }) => insert)));
     }
@@ -199,6 +201,10 @@ export class RedisClaim implements Claim {
     const { last: expected, end } = seen;
     const write = { log, expected, next: `${number}-0`, bytes, seq: end?.seq ?? 0, reaches: bytes.length };
     await this.#write([write], [log, encodeLayout(segments)]);
+  }
+
+  assertUnneeded(log: LogName, gone: readonly SeqRange[]): Promise<void> {
+    return this.#compacting.assertUnneeded(log, gone);
   }
 
   publish(segment: string, content: AsyncIterable<Uint8Array>): Promise<void> {
@@ -239,7 +245,7 @@ export class RedisClaim implements Claim {
       [this.#keys.meta, this.#keys.writer, ...staged],
       [this.#lease.token],
     );
-    return this.#settled(reply).map(String);
+    return settled(reply, this.#location).map(String);
   }
 
   async release(): Promise<void> {
@@ -256,10 +262,6 @@ export class RedisClaim implements Claim {
     return (await look(this.#connection, this.#keys)).logs[log];
   }
 
-  #staging(log: LogName): Staging {
-    return new Staging(this.#connection, this.#keys, this.#lease.token, log);
-  }
-
   /** Segments are numbered by the time at which they began, so that ids tell times as far as they can. */
   #newNumber(last: string): number {
     return Math.max(this.#env.clock.nowMs(), parseId(last).ms + 1);
@@ -270,11 +272,8 @@ export class RedisClaim implements Claim {
     const parts = writes.flatMap(writeArguments);
     const { token, value, leaseMs } = this.#lease;
     const args = [token, value, String(leaseMs), String(fields.length / 2), ...fields, ...parts];
-    this.#settled(await this.#connection.script(WRITE, [this.#keys.meta, this.#keys.writer, ...streams], args));
-  }
-
-  #settled(reply: readonly Reply[]): readonly Reply[] {
-    return settled(reply, this.#location);
+    const keys = [this.#keys.meta, this.#keys.writer, ...streams];
+    settled(await this.#connection.script(WRITE, keys, args), this.#location);
   }
 
   #open(log: LogName): OpenLog {

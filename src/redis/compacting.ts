@@ -1,22 +1,26 @@
 // What compaction does to the streams of a claim, while its writer goes on.
 import { PapyraError } from "../errors.ts";
+import type { SeqRange } from "../log/anomaly.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { activeName, supersededSegments } from "../log/segments.ts";
 import { addSegment } from "./add-segment.ts";
 import { settled } from "./claim-reply.ts";
 import type { Connection } from "./connection.ts";
+import { EntryReader } from "./delivery.ts";
 import { endWithout } from "./ends.ts";
 import type { Keys } from "./keys.ts";
 import { encodeLayout, type SegmentLayout } from "./layout.ts";
 import type { Lease } from "./lease.ts";
-import { look, type LogLook } from "./look.ts";
+import { look, type LogLook, viewOf } from "./look.ts";
 import { Replace } from "./replace.ts";
 import { FORGET } from "./scripts.ts";
 import { Staging } from "./staging.ts";
+import { assertUnneeded } from "./unneeded.ts";
 
 export class Compacting {
   readonly #connection: Connection;
   readonly #keys: Keys;
+  readonly #location: string;
   readonly #token: string;
   readonly #lease: Lease;
   readonly #compactUnread: boolean;
@@ -28,6 +32,7 @@ export class Compacting {
     connection: Connection,
     of: {
       readonly keys: Keys;
+      readonly location: string;
       readonly lease: Lease;
       readonly compactUnread: boolean;
       readonly changed: () => void;
@@ -35,6 +40,7 @@ export class Compacting {
   ) {
     this.#connection = connection;
     this.#keys = of.keys;
+    this.#location = of.location;
     this.#token = of.lease.token;
     this.#lease = of.lease;
     this.#compactUnread = of.compactUnread;
@@ -112,6 +118,15 @@ export class Compacting {
     } finally {
       this.#changed();
     }
+  }
+
+  /** Rejects with GROUP_BEHIND when a group has not read, or not acknowledged, something of what goes. */
+  async assertUnneeded(log: LogName, gone: readonly SeqRange[]): Promise<void> {
+    if (this.#compactUnread) return;
+    const place = { location: this.#location, claimed: true };
+    const { identity } = await viewOf(this.#connection, this.#keys, await look(this.#connection, this.#keys), place);
+    if (identity === undefined) return; // nothing is compacted then
+    await assertUnneeded(this.#connection, this.#keys.stream(log), new EntryReader(identity, log), gone);
   }
 
   inTurn<T>(work: () => Promise<T>): Promise<T> {

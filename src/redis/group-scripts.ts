@@ -99,3 +99,13 @@ for i = 3, #ARGV, 4 do
 end
 return {'OK'}
 `;
+
+/** KEYS: stream. ARGV: group, from, to, count. Returns of pending entries their ids, and how their lines begin. */
+export const PENDING_LINES = `
+local all = {}
+for _, pending in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4])) do
+  local entry = redis.call('XRANGE', KEYS[1], pending[1], pending[1])[1]
+  all[#all + 1] = {pending[1], entry and string.sub(entry[2][2], 1, 32) or ''}
+end
+return all
+`;

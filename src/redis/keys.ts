@@ -8,6 +8,8 @@ export interface Keys {
   readonly writer: string;
   /** What recovery kept. */
   readonly quarantine: string;
+  /** Of a frozen copy: who holds it. */
+  readonly holder: string;
   stream(log: LogName): string;
   /** A stream in the making, which takes the place of the other in one step. */
   staging(log: LogName): string;
@@ -20,6 +22,7 @@ export function keysOf(base: string): Keys {
     meta: `${base}:meta`,
     writer: `${base}:writer`,
     quarantine: `${base}:quarantine`,
+    holder: `${base}:holder`,
     stream: (log) => `${base}:${log}`,
     staging: (log) => `${base}:${log}:rewrite`,
     superseded: (log) => `${base}:${log}:superseded`,
@@ -29,5 +32,5 @@ export function keysOf(base: string): Keys {
 /** All that a store may have. */
 export function everyKey(keys: Keys): string[] {
   const streams = LOG_NAMES.flatMap((log) => [keys.stream(log), keys.staging(log), keys.superseded(log)]);
-  return [keys.meta, keys.writer, keys.quarantine, ...streams];
+  return [keys.meta, keys.writer, keys.quarantine, keys.holder, ...streams];
 }

@@ -100,7 +100,8 @@ return {'OK'}
  * Compare and append. KEYS: hash, lease, the streams. ARGV: token, lease, its milliseconds, how many fields of the hash to
  * set, their names and values; then for each stream: log, the last id that it must have, the first id as two numbers, the
  * lines as one piece of bytes, the seq that the log then reaches, and how long its active segment then is. Everything is
- * compared before anything is written, so that it is all or nothing.
+ * compared before anything is written, so that it is all or nothing. How many entries there are is noted by what was written: where
+ * somebody deleted one meanwhile, the stream has fewer, and whoever looks sees that the noted layout is not that of the stream.
  */
 export const WRITE = `${FENCE}${LAST_ID}
 local fields = tonumber(ARGV[4])
@@ -120,7 +121,7 @@ for k = 3, #KEYS do
     if last ~= final[1] or not stored or stored[2][2] ~= final[2] then return {'CONFLICT', KEYS[k], last, ARGV[at + 1]} end
     done = done + 1
   end
-  parts[#parts + 1] = {KEYS[k], entries, ARGV[at], ARGV[at + 5], ARGV[at + 6], ARGV[at + 2], offset + #bytes}
+  parts[#parts + 1] = {KEYS[k], entries, ARGV[at], ARGV[at + 5], ARGV[at + 6], ARGV[at + 2], offset + #bytes, ARGV[at + 1]}
   at = at + 7
 end
 if done > 0 and done < #parts then return {'CONFLICT', KEYS[3], 'one log of several', 'all of them'} end
@@ -128,7 +129,9 @@ if done > 0 then return {'DUP'} end
 for _, part in ipairs(parts) do
   local key, entries = part[1], part[2]
   for _, entry in ipairs(entries) do redis.call('XADD', key, entry[1], 'data', entry[2]) end
-  local reached = {part[4], entries[#entries][1], part[5], redis.call('XLEN', key), part[6] .. '-' .. string.format('%.0f', part[7])}
+  local was, count = string.match(redis.call('HGET', KEYS[1], part[3] .. ':end') or '', '^%d+ (%S+) %d+ (%d+) ')
+  local length = was == part[8] and count + #entries or redis.call('XLEN', key)
+  local reached = {part[4], entries[#entries][1], part[5], string.format('%.0f', length), part[6] .. '-' .. string.format('%.0f', part[7])}
   redis.call('HSET', KEYS[1], part[3] .. ':end', table.concat(reached, ' '))
 end
 for i = 0, fields - 1 do redis.call('HSET', KEYS[1], ARGV[5 + 2 * i], ARGV[6 + 2 * i]) end
@@ -189,7 +192,9 @@ if ARGV[10] ~= '' then
   for _, flat in ipairs(groups) do
     local group = named(flat)
     if after(ARGV[10], group['last-delivered-id']) then return {'NEEDED', live, group.name, 'has read up to', group['last-delivered-id']} end
-    for _, pending in ipairs(redis.call('XPENDING', live, group.name, '-', ARGV[10], 10000000)) do
+    local oldest = redis.call('XPENDING', live, group.name)[2]
+    local some = oldest and not after(oldest, ARGV[10])
+    for _, pending in ipairs(some and redis.call('XPENDING', live, group.name, '-', ARGV[10], 10000000) or {}) do
       if #redis.call('XRANGE', live, pending[1], pending[1]) == 1 and #redis.call('XRANGE', staged, pending[1], pending[1]) == 0 then
         return {'NEEDED', live, group.name, 'has not acknowledged', pending[1]}
       end

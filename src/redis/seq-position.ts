@@ -5,6 +5,11 @@ import type { EntryReader } from "./delivery.ts";
 import { type Entry, readPages } from "./entries.ts";
 import { idText, parseId } from "./layout.ts";
 
+interface Found {
+  readonly seq: number;
+  readonly entry: Entry;
+}
+
 /** The id behind which a group stands that is given the first record from `seq` on next; undefined when there is none yet. */
 export async function idBeforeSeq(
   connection: Connection,
@@ -12,6 +17,20 @@ export async function idBeforeSeq(
   reader: EntryReader,
   seq: number,
 ): Promise<string | undefined> {
+  const found = await firstFromSeq(connection, key, reader, seq);
+  if (found === undefined) return undefined;
+  const before = `(${idText(found.entry.id)}`;
+  const [entry] = (await connection.command("XREVRANGE", key, before, "-", "COUNT", "1")) as Reply[][];
+  return entry === undefined ? "0-0" : String(entry[0]);
+}
+
+/** The first record from `seq` on; undefined when there is none yet. */
+export async function firstFromSeq(
+  connection: Connection,
+  key: string,
+  reader: EntryReader,
+  seq: number,
+): Promise<Found | undefined> {
   const end = async (command: string, from: string, to: string): Promise<string | undefined> => {
     const [entry] = (await connection.command(command, key, from, to, "COUNT", "1")) as Reply[][];
     return entry === undefined ? undefined : String(entry[0]);
@@ -30,9 +49,7 @@ export async function idBeforeSeq(
   const off = top.ms === start ? top.off : 0;
   const place = await last(0, off + 1, async (n) => !(await reaches(idText({ ms: start, off: n }))));
   const from = place === undefined ? idText({ ms: start, off: 0 }) : idText({ ms: start, off: place + 1 });
-  const found = await firstRecord(connection, key, reader, from);
-  if (found === undefined) return undefined;
-  return (await end("XREVRANGE", `(${idText(found.entry.id)}`, "-")) ?? "0-0";
+  return firstRecord(connection, key, reader, from);
 }
 
 /** The greatest number in `[from, to)` of which it holds, where it holds of all up to that one and of none behind it. */
@@ -51,7 +68,7 @@ async function firstRecord(
   key: string,
   reader: EntryReader,
   from: string,
-): Promise<{ readonly seq: number; readonly entry: Entry } | undefined> {
+): Promise<Found | undefined> {
   for await (const page of readPages(connection, key, from, "+", { count: 5 })) {
     for (const entry of page) {
       const seq = reader.seqOf(entry.bytes);

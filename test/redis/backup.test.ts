@@ -108,6 +108,25 @@ for (const [what, command] of Object.entries({
   });
 }
 
+test("deleted when it was read already: the backup is whole, restores, and the next one tells", async () => {
+  const { store, repository, key, target } = system({ segmentBytes: undefined });
+  await write(store, 50);
+  const ids = (await rawEntries(admin, key)).map(({ id }) => id);
+  const deletedBehind: Backend = {
+    ...store,
+    async *read(...range) {
+      yield* store.read(...range);
+      if (range[0].startsWith("audits")) await admin.xDel(key, ids[20] as string);
+    },
+  };
+  const made = await repository.create(deletedBehind);
+  expect(made.backup).toMatchObject({ verdict: "good", logs: { events: { records: 50 } } });
+  expect(await admin.xLen(key)).toBe(ids.length - 1);
+  await repository.restore(target);
+  expect((await contents(at(target))).events).toHaveLength(50);
+  expect((await repository.create(store)).backup).toMatchObject({ verdict: "damaged" });
+});
+
 test("what was deleted since the last backup makes the next one a damaged one, which does not count", async () => {
   const { store, repository, key } = system({ segmentBytes: undefined });
   await write(store, 50);

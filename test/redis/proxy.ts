@@ -39,6 +39,8 @@ export class ChaosProxy {
   #planned: { fault: Fault; holding: string }[] = [];
   /** How many faults were done. */
   done = 0;
+  /** So long everything takes that passes, each way. */
+  latencyMs = 0;
   #refusing = false;
   readonly #held: Buffer[] = [];
 
@@ -113,7 +115,7 @@ export class ChaosProxy {
     const [planned] = this.#planned;
     if (link.after !== undefined) return; // this connection is done for
     if (planned === undefined || !bytes.includes(planned.holding)) {
-      link.server.write(bytes);
+      this.#pass(link.server, bytes);
       return;
     }
     this.#planned.shift();
@@ -139,8 +141,13 @@ export class ChaosProxy {
     });
   }
 
+  #pass(to: Socket, bytes: Buffer): void {
+    if (this.latencyMs === 0) to.write(bytes);
+    else setTimeout(() => to.write(bytes), this.latencyMs);
+  }
+
   #reply({ client, server, after }: { client: Socket; server: Socket; after: Fault | undefined }, bytes: Buffer): void {
-    if (after === undefined) client.write(bytes);
+    if (after === undefined) this.#pass(client, bytes);
     else if (after === "cut-reply") client.write(bytes.subarray(0, bytes.length / 2), () => client.destroy());
     else if (after === "lose-reply") client.destroy();
     else if (after === "reset") client.resetAndDestroy();

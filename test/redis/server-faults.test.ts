@@ -75,28 +75,37 @@ describe("a server that fails", () => {
     await assertExactly(direct, [1, 2]);
   });
 
-  test("kill -9 while it writes, and a restart: what was acknowledged is there, once, and the writer goes on", async () => {
-    const { direct, systemId } = systems();
-    const store = await openStore(redisStore({ url: server.url, systemId, ...QUICK }));
-    let writing = true;
-    const acknowledged: number[] = [];
-    const writer = (async () => {
-      for (let n = 1; writing; n++) {
-        await store.append("events", [event(n)]);
-        acknowledged.push(n);
+  test.each(["always", "everysec"])(
+    "kill -9 while it writes (appendfsync %s): what was acknowledged is there, once, or named",
+    async (setting) => {
+      const { direct, systemId } = systems();
+      await admin.configSet("appendfsync", setting);
+      const store = await openStore(redisStore({ url: server.url, systemId, ...QUICK }));
+      let [writing, failure] = [true, undefined as unknown];
+      const acknowledged: number[] = [];
+      const writer = (async () => {
+        for (let n = 1; writing; n++) {
+          await store.append("events", [event(n)]);
+          acknowledged.push(n);
+        }
+      })().catch((error: unknown) => (failure = error));
+      for (let round = 0; round < 2; round++) {
+        const reached = acknowledged.length;
+        while (acknowledged.length < reached + 20 && failure === undefined) await delay(1);
+        await server.kill();
+        await server.run("--appendfsync", setting);
       }
-    })();
-    for (let round = 0; round < 3; round++) {
-      const reached = acknowledged.length;
-      while (acknowledged.length < reached + 20) await delay(1);
-      await server.kill();
-      await server.run();
-    }
-    writing = false;
-    await writer;
-    await store.close();
-    await assertExactly(direct, acknowledged);
-  });
+      writing = false;
+      await writer;
+      await store.close();
+      if (failure === undefined) return assertExactly(direct, acknowledged);
+      // Between two syncs of a slow disk the server holds back what it has acknowledged: the writer names where it ended.
+      expect(setting).toBe("everysec");
+      expect(failure).toMatchObject({ code: "OUTCOME_UNKNOWN", cause: { code: "HISTORY_CHANGED" } });
+      const stored = await withStore(direct, (again) => payloadsOf(again, "events"));
+      expect(stored).toEqual(acknowledged.slice(0, stored.length));
+    },
+  );
 
   test("out of memory: the append waits until there is room", async () => {
     const { direct, systemId } = systems();

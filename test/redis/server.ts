@@ -82,14 +82,19 @@ export class RedisServer {
   }
 
   async #answers(): Promise<boolean> {
+    return (await this.ask("PING")).startsWith("+PONG");
+  }
+
+  /** The first bytes of the answer to a command over a connection of its own; none where nobody answers. */
+  async ask(command: string): Promise<string> {
     const socket = connect(this.port, "127.0.0.1");
     try {
       await once(socket, "connect");
-      socket.write("PING\r\n");
+      socket.write(`${command}\r\n`);
       const [reply] = (await once(socket, "data")) as [Buffer];
-      return String(reply).startsWith("+PONG");
+      return String(reply);
     } catch {
-      return false;
+      return "";
     } finally {
       socket.destroy();
     }
