@@ -1295,8 +1295,8 @@ export const MUTANTS = [
   {
     name: "a backup beside a writer tells a time after it has looked",
     file: "src/backup/create.ts",
-    find: "const view = grouped ?? (await backend.view());",
-    replace: "const view = grouped ?? (own === undefined ? seen : await backend.view());",
+    find: "const view = grouped ?? (await look(backend));",
+    replace: "const view = grouped ?? (own === undefined ? seen : await look(backend));",
     tests: ["test/backup/create.test.ts"],
   },
   {
