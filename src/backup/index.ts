@@ -24,7 +24,7 @@ export { backupReader } from "./backup-reader.ts";
 export type { CreateOptions, CreateReport } from "./create.ts";
 export type { DrillOptions, DrillReport } from "./drill.ts";
 export type { KeepPolicy } from "./keep.ts";
-export type { BackedUpLog, BackedUpSegment, BackedUpStates, Manifest, Part } from "./manifest.ts";
+export type { BackedUpLog, BackedUpSegment, BackedUpStates, Manifest, Part, ServerFile } from "./manifest.ts";
 export {
   type Hold,
   type Holder,
