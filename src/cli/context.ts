@@ -1,7 +1,7 @@
 // What a command's handler is given: the options as typed, and where flags, environment, configuration and defaults
 // are joined, in this order. The configuration is loaded only when something asks for it.
 import { dirname, resolve } from "node:path";
-import { nodeEnv, nodeVolume, startNode } from "../env/node.ts";
+import { nodeEnv, nodeVolume, startNode, startProgram } from "../env/node.ts";
 import type { Backend } from "../backends/backend.ts";
 import { directoryObjects } from "../backup/directory.ts";
 import type { ObjectStore } from "../backup/objects.ts";
@@ -9,6 +9,7 @@ import type { PapyraConfig } from "../config.ts";
 import { packObjects } from "../backup/packed.ts";
 import type { Env } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
+import type { ServerWorld } from "../rdb/world.ts";
 import type { SelftestWorld } from "../ops/selftest.ts";
 import type { StartupMode } from "../ops/startup.ts";
 import { type LoadedConfig, loadConfig } from "./config.ts";
@@ -66,6 +67,11 @@ export class Context {
     return { env: this.env, volume: nodeVolume, start: (task, args) => startNode(workerScript, [task, ...args]) };
   }
 
+  /** The world of who starts servers of Redis. */
+  get serverWorld(): ServerWorld {
+    return { env: this.env, volume: nodeVolume, start: startProgram };
+  }
+
   config(): Promise<LoadedConfig> {
     this.#config ??= loadConfig(this.env.fs, this.io.cwd, this.options.config);
     return this.#config;
@@ -111,10 +117,10 @@ export class Context {
   }
 
   /** For what there is in Redis alone. */
-  async redis(): Promise<RedisStoreOptions> {
+  async redis(what: string = "consumer groups"): Promise<RedisStoreOptions> {
     const named = await this.#redis();
     if (named !== undefined) return named;
-    throw new PapyraError("OPTION_INVALID", "consumer groups are of stores in Redis, and this one is in files", {
+    throw new PapyraError("OPTION_INVALID", `${what} are of stores in Redis, and this one is in files`, {
       hint: "name a store in Redis: --redis redis://HOST:PORT --system ID",
     });
   }

@@ -170,12 +170,17 @@ export const nodeVolume: Volume = {
 
 const STDERR_MAX = 2000;
 
-/**
- * Starts a script with the Node of this process. Its stdin ends when this process dies, however it dies: that is its order to
- * end. It is in a process group of its own: Ctrl-C is for this process alone, which tidies up.
- */
+/** Starts a script with the Node of this process. */
 export function startNode(script: string, args: readonly string[]): ChildProcess {
-  const child = spawn(process.execPath, [script, ...args], { stdio: ["pipe", "pipe", "pipe"], detached: true });
+  return startProgram(process.execPath, [script, ...args]);
+}
+
+/**
+ * Starts a program. Its stdin ends when this process dies, however it dies: that is its order to end. It is in a process group
+ * of its own: Ctrl-C is for this process alone, which tidies up.
+ */
+export function startProgram(program: string, args: readonly string[]): ChildProcess {
+  const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], detached: true });
   let stderr = "";
   child.stdin.on("error", () => undefined); // it is gone: `ended` says so
   child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr = (stderr + text).slice(-STDERR_MAX)));
@@ -183,7 +188,12 @@ export function startNode(script: string, args: readonly string[]): ChildProcess
     child.once("error", (error) => resolve({ how: error.message, stderr }));
     child.once("close", (code, signal) => resolve({ how: signal ?? `exit ${code}`, stderr }));
   });
-  return { lines: wholeLines(child.stdout), kill: () => void child.kill("SIGKILL"), ended };
+  return {
+    lines: wholeLines(child.stdout),
+    end: () => void child.stdin.end(),
+    kill: () => void child.kill("SIGKILL"),
+    ended,
+  };
 }
 
 /** What a killed process had begun to print is not a line. */
