@@ -117,16 +117,21 @@ test("a save that fails says why, and leaves neither a backup nor anything else"
   await write(store, 2);
   rmSync(dump(), { force: true });
   mkdirSync(join(dump(), "in-the-way"), { recursive: true });
+  await admin.configSet("save", "900 1"); // from the first failure on every write is refused: MISCONF
   try {
-    const failed = await createRdbBackup(objects, world.loading(), { store: options }).catch((error: unknown) => error);
-    expect(failed).toMatchObject({ code: "STORAGE_FAILED" });
-    expect(String(failed)).toMatch(
-      /its BGSAVE failed: .*Error moving temp DB file.*Is a directory.* bytes are free in/,
-    );
+    for (const _ of ["at first", "with MISCONF"]) {
+      const failed = await createRdbBackup(objects, world.loading(), { store: options }).catch((e: unknown) => e);
+      expect(failed).toMatchObject({ code: "STORAGE_FAILED" });
+      expect(String(failed)).toMatch(
+        /its BGSAVE failed: .*Error moving temp DB file.*Is a directory.* bytes are free in/,
+      );
+    }
+    await expect(admin.sendCommand(["XADD", "other", "*", "a", "b"])).rejects.toThrow("MISCONF");
     expect(await readCatalog(objects)).toMatchObject({ entries: [] });
     expect([await namesIn(objects), world.scratches()]).toEqual([[], []]);
   } finally {
     rmSync(dump(), { recursive: true });
+    await admin.configSet("save", "");
   }
   expect((await createRdbBackup(objects, world.loading(), { store: options })).ok).toBe(true);
 });
