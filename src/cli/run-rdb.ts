@@ -13,11 +13,7 @@ import { renderCreatedRdb, renderServerDrill } from "./render-rdb.ts";
 
 export async function runCreateRdb(context: Context): Promise<Outcome> {
   onlyOneOf(context, "rdb", "rdbFile");
-  if (context.options.states === true) {
-    throw new PapyraError("OPTION_INVALID", "--states is for a backup of lines", {
-      hint: "leave --rdb or --states out",
-    });
-  }
+  onlyForLines(context, "states");
   const objects = await context.repository();
   const file = context.given("rdbFile");
   const report = await createRdbBackup(objects, loadingOf(context, objects, "backup"), {
@@ -29,11 +25,21 @@ export async function runCreateRdb(context: Context): Promise<Outcome> {
   return { exit, verdict: report.verdict, report, text: (paint) => renderCreatedRdb(report, paint) };
 }
 
+/** Rejects with OPTION_INVALID when an option was given that nothing would come of. */
+function onlyForLines(context: Context, option: string): void {
+  if (context.options[option] !== true) return;
+  throw new PapyraError("OPTION_INVALID", `--${option} is for a backup of lines, and this is a file of a server`, {
+    hint: `leave --${option} out`,
+  });
+}
+
 export async function runDrillRdb(context: Context, objects: ObjectStore, manifest: FileManifest): Promise<Outcome> {
+  onlyForLines(context, "keep");
   return outcomeOf(await drillRdb(objects, loadingOf(context, objects, "drill"), manifest));
 }
 
 export async function runDrillAof(context: Context, objects: ObjectStore): Promise<Outcome> {
+  onlyForLines(context, "keep");
   const directory = context.given("aofDir");
   const report = await drillAof(objects, loadingOf(context, objects, "drill"), {
     store: await context.redis("append-only files"),

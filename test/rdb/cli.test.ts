@@ -128,6 +128,8 @@ test("what does not go together, and what is not there, is said", async () => {
   expect(bare.stderr).toContain("--redis-server");
   const files = await said("backup", "create", "--rdb", "--path", ".", "--repository", "backups");
   expect([files.exit, files.stderr]).toMatchObject([64, expect.stringContaining("RDB files are of stores in Redis")]);
+  const kept = await said("backup", "drill", "--keep", "--repository", "backups");
+  expect([kept.exit, kept.stderr]).toMatchObject([64, expect.stringContaining("--keep is for a backup of lines")]);
   const verify = await said("backup", "verify", "--level", "replay", "--repository", "backups");
   expect(verify.exit).toBe(64); // not verified is not intact
   const there = await said("backup", "restore", "--as-rdb", "dump.rdb", "--repository", "backups");
