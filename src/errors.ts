@@ -45,7 +45,7 @@ export const ERRORS = {
   KEY_WRONG: { summary: "an encrypted repository needs another key", exit: 12, retryable: false },
   RESTORE_OUT_OF_RANGE: { summary: "no backup reaches the point that was asked for", exit: 14, retryable: false },
   TARGET_NOT_EMPTY: { summary: "a restore never overwrites what is there", exit: 64, retryable: false },
-  CLIENT_MISSING: { summary: "a package that this store needs is not installed", exit: 64, retryable: false },
+  CLIENT_MISSING: { summary: "a package or a program that is needed is not installed", exit: 64, retryable: false },
   STORE_CLOSED: { summary: "the store is closed", exit: 74, retryable: false },
   OUTCOME_UNKNOWN: { summary: "a write failed and may or may not be stored", exit: 74, retryable: false },
   LOG_DAMAGED: { summary: "a damaged line stands where a record was asked for", exit: 2, retryable: false },

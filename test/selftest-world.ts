@@ -78,7 +78,12 @@ export function starter(env: Env, frees: boolean = true): StartWorker {
         else await new Promise<void>((resolve) => (wake = resolve));
       }
     }
-    return { lines: lines(), kill: () => void world.kill().then(() => finish("SIGKILL")), ended: end };
+    return {
+      lines: lines(),
+      end: () => undefined,
+      kill: () => void world.kill().then(() => finish("SIGKILL")),
+      ended: end,
+    };
   };
 }
 

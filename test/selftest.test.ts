@@ -239,7 +239,7 @@ describe("the crash matrix", () => {
     async function* lines(): AsyncGenerator<string> {
       yield* [];
     }
-    const start = () => ({ lines: lines(), kill: () => undefined, ended });
+    const start = () => ({ lines: lines(), end: () => undefined, kill: () => undefined, ended });
     const remove = (path: string) => volume.removeTree(path);
     await expect(crashMatrix(env, "/disk/crash", { ms: 100, roundsPerStore: 1, start, remove })).rejects.toMatchObject({
       code: "STORAGE_FAILED",

@@ -79,6 +79,7 @@ describe("who imports whom", () => {
       ],
     ],
     ["src/redis/", [...base, "src/backends/", "src/log/", "src/env/env.ts", "src/env/durable.ts", "src/env/node.ts"]],
+    ["src/rdb/", [...base, "src/backup/", "src/redis/", "src/ops/scan.ts", "src/backends/", "src/log/", "src/env/"]],
     ["src/s3/", [...base, "src/backup/", "src/log/", "src/env/env.ts", "src/env/node.ts"]],
     ["src/metrics.ts", [...base, "src/backends/", "src/env/env.ts"]],
     [
@@ -93,6 +94,7 @@ describe("who imports whom", () => {
         "src/ops/",
         "src/backends/",
         "src/redis/",
+        "src/rdb/",
         "src/backup/",
         "src/s3/",
         "src/log/",

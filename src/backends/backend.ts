@@ -177,9 +177,9 @@ export interface Claim {
 
 /** Something that the place of a store says of itself. */
 export interface BackendFact {
-  readonly name: "server" | "safe keeping";
-  /** "note": neither good nor bad. */
-  readonly verdict: "good" | "bad" | "note";
+  readonly name: "server" | "safe keeping" | "append-only file";
+  /** "warn": it could be better; "note": neither good nor bad. */
+  readonly verdict: "good" | "bad" | "warn" | "note";
   readonly detail: string;
   /** What to do about a bad one. */
   readonly hint: string | undefined;

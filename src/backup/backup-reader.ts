@@ -9,8 +9,12 @@ import { type BackedUpSegment, type Manifest, type Part, partName } from "./mani
 import { getUnjudged, type ObjectStore } from "./objects.ts";
 import { sha256Of } from "./sealed-json.ts";
 
-/** Rejects, while it is read, with BACKUP_DAMAGED where a part is gone or not what it was. */
+/**
+ * Rejects, while it is read, with BACKUP_DAMAGED where a part is gone or not what it was. Throws OPTION_INVALID for a file of a
+ * server: only a server reads it.
+ */
 export function backupReader(objects: ObjectStore, manifest: Manifest): Backend {
+  if (manifest.server_file !== undefined) throw needsServer(manifest);
   const view = viewOf(manifest);
   const segments = new Map(
     LOG_NAMES.flatMap((log) => manifest.logs[log].segments.map((one) => [one.name, { log, one }])),
@@ -47,6 +51,17 @@ export function backupReader(objects: ObjectStore, manifest: Manifest): Backend 
     freeBytes: async () => 0,
     claim: (): Promise<Claim> => readOnly(),
   };
+}
+
+function needsServer({ id }: Manifest): PapyraError {
+  return new PapyraError(
+    "OPTION_INVALID",
+    `the lines of backup ${id} are in an RDB file, which is read by a server that loads it`,
+    {
+      hint: `name a backup of lines (papyra backup list); or use the command line, which starts such a server: papyra backup restore --to-backup ${id}, papyra backup drill ${id}`,
+      details: { backup: id },
+    },
+  );
 }
 
 /** A part, verified. */

@@ -34,6 +34,16 @@ export type CatalogEvent =
       readonly detail: string;
       readonly seconds: number;
     }
+  | {
+      readonly type: "replayed-aof";
+      /** None: it is of a server's append-only file as it is. */
+      readonly backup: "";
+      readonly store: string;
+      readonly source: string;
+      readonly outcome: "pass" | "fail" | "inconclusive";
+      readonly detail: string;
+      readonly seconds: number;
+    }
   | { readonly type: "restored"; readonly backup: string; readonly target: string; readonly lineage: string }
   | { readonly type: "pinned" | "unpinned"; readonly backup: string; readonly detail: string }
   | { readonly type: "expired"; readonly backup: string; readonly detail: string };

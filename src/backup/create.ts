@@ -22,7 +22,7 @@ import {
   newBackupId,
 } from "./manifest.ts";
 import type { ObjectStore } from "./objects.ts";
-import { newestGood, viewRepository } from "./repository.ts";
+import { newestGood, viewRepository, withLines } from "./repository.ts";
 import { sha256Of } from "./sealed-json.ts";
 import { type DefinedActors, statesOf } from "./states.ts";
 
@@ -189,14 +189,15 @@ async function look(backend: Backend): Promise<StoreView> {
   return again.writer === undefined ? view : again;
 }
 
-function newestIn(logs: Manifest["logs"]): number {
+/** When the newest record was written; 0: there is none. */
+export function newestIn(logs: Manifest["logs"]): number {
   return Math.max(0, ...LOG_NAMES.map((log) => logs[log].last_timestamp ?? 0));
 }
 
 /** The newest good backup of the same store: what it has is not stored again, and where it ends the reading begins. */
 async function previousOf(objects: ObjectStore, store: string): Promise<Manifest | undefined> {
   try {
-    return newestGood(await viewRepository(objects), store)?.manifest;
+    return newestGood(withLines(await viewRepository(objects)), store)?.manifest;
   } catch (error) {
     if (isPapyraError(error, "BACKUP_NOT_FOUND")) return undefined; // the first backup makes the repository
     throw error;

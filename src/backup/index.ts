@@ -26,7 +26,7 @@ export type { DrillOptions, DrillReport } from "./drill.ts";
 export type { DrilledGroups, ScratchStore } from "./drill-groups.ts";
 export type { FrozenCopy } from "./frozen.ts";
 export type { KeepPolicy } from "./keep.ts";
-export type { BackedUpLog, BackedUpSegment, BackedUpStates, Manifest, Part } from "./manifest.ts";
+export type { BackedUpLog, BackedUpSegment, BackedUpStates, Manifest, Part, ServerFile } from "./manifest.ts";
 export {
   type Hold,
   type Holder,

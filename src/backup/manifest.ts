@@ -37,6 +37,40 @@ export interface BackedUpLog {
   readonly groups?: readonly GroupState[];
 }
 
+/** What a part is of. */
+export type PartOf = LogName | "rdb";
+
+/**
+ * A file of the server in which the store is, with whatever else that server held. The lines are in it alone: the segments of all logs are
+ * empty, and what the manifest says of the logs is what a scratch server had that loaded it.
+ */
+export interface ServerFile {
+  readonly kind: "rdb";
+  readonly bytes: number;
+  readonly sha256: string;
+  /** In order; together they are the file. */
+  readonly parts: readonly Part[];
+  /** What it begins with: "REDIS0010". */
+  readonly format: string;
+  /** The version of the server that wrote it, by its own account; or null. */
+  readonly server: string | null;
+  /** The run of the server that was asked for it; null: none was, it was brought. */
+  readonly run_id: string | null;
+  /** What LASTSAVE said afterwards, in epoch seconds; null as above. */
+  readonly last_save: number | null;
+  /** When the server began to write it, by the file; epoch seconds. */
+  readonly begun: number | null;
+  /** What redis-check-rdb said of it in the end. */
+  readonly check: string;
+  /** Where in it the store is. */
+  readonly database: number;
+  readonly prefix: string;
+  readonly system_id: string;
+  readonly hash_tag: boolean;
+  /** SHA-256 of all bytes of each log. */
+  readonly digests: Readonly<Record<LogName, string>>;
+}
+
 /** States of the actors at that instant, folded by the definitions that were at hand. */
 export interface BackedUpStates {
   readonly actors: number;
@@ -56,8 +90,8 @@ export interface Manifest {
   readonly created: number;
   /** Everything that was acknowledged before this time is in it, and nothing that was written after it. */
   readonly instant: number;
-  /** "live": beside its writer, from outside. */
-  readonly how: "in-process" | "live" | "stopped" | "adopted" | "watched";
+  /** "live": beside its writer, from outside. "bgsave": its server was asked for a file. */
+  readonly how: "in-process" | "live" | "stopped" | "adopted" | "watched" | "bgsave";
   readonly source: string;
   readonly verdict: "good" | "damaged";
   /** What a scan of these very bytes found, in words; none in a good one. */
@@ -65,6 +99,8 @@ export interface Manifest {
   readonly note: string | null;
   readonly logs: Readonly<Record<LogName, BackedUpLog>>;
   readonly states: BackedUpStates | null;
+  /** Only where the lines are in such a file. */
+  readonly server_file?: ServerFile;
 }
 
 const BACKUPS = "backups/";
@@ -92,7 +128,7 @@ export function idOfManifest(name: string): string | undefined {
   return ID.test(id) ? id : undefined;
 }
 
-export function partName(log: LogName, { sha256 }: Pick<Part, "sha256">): string {
+export function partName(log: PartOf, { sha256 }: Pick<Part, "sha256">): string {
   return `${PARTS}${log}/${sha256}.part`;
 }
 
@@ -123,13 +159,17 @@ export function watchName(store: string): string {
   return `${WATCH_PREFIX}${Buffer.from(store).toString("hex")}.json`;
 }
 
-/** Every part of a backup, with its log. */
-export function* partsOf({ logs }: Manifest): Generator<{ readonly log: LogName; readonly part: Part }> {
+/** Every part of a backup, with what it is of. */
+export function* partsOf({ logs, server_file: file }: Manifest): Generator<{
+  readonly log: PartOf;
+  readonly part: Part;
+}> {
+  for (const part of file?.parts ?? []) yield { log: "rdb", part };
   for (const log of LOG_NAMES)
     for (const { parts } of logs[log].segments) for (const part of parts) yield { log, part };
 }
 
 /** How many bytes a restore of it writes, about. */
-export function bytesOf({ logs }: Manifest): number {
-  return LOG_NAMES.flatMap((log) => logs[log].segments).reduce((sum, { bytes }) => sum + bytes, 0);
+export function bytesOf({ logs, server_file: file }: Manifest): number {
+  return LOG_NAMES.flatMap((log) => logs[log].segments).reduce((sum, { bytes }) => sum + bytes, file?.bytes ?? 0);
 }

@@ -1,8 +1,7 @@
 // The bytes of a segment, cut into parts and stored, each under the hash of its content: what is there already is not stored
 // again. Where an earlier backup has cut, it is cut again, as long as the bytes are the same.
 import { createHash } from "node:crypto";
-import type { LogName } from "../log/record.ts";
-import { type Part, partName } from "./manifest.ts";
+import { type Part, type PartOf, partName } from "./manifest.ts";
 import { CONTENT_BYTES_MAX, getUnjudged, type ObjectStore } from "./objects.ts";
 
 /** A part ends at the first line break behind so many bytes: one request, and a few of them in memory. */
@@ -37,7 +36,7 @@ export class PartSink {
     this.#workedSinceMs = clock.monotonicMs();
   }
 
-  async store(log: LogName, bytes: Buffer, sha256: string): Promise<Part> {
+  async store(log: PartOf, bytes: Buffer, sha256: string): Promise<Part> {
     const part = { sha256, bytes: bytes.length };
     const name = partName(log, part);
     const there = await getUnjudged(this.objects, name);
@@ -51,7 +50,7 @@ export class PartSink {
 /** Stores one segment from where the stored parts end; one at a time for each sink. */
 export class PartWriter {
   readonly #sink: PartSink;
-  readonly #log: LogName;
+  readonly #log: PartOf;
   readonly #parts: Part[];
   /** Where an earlier backup has cut, the next one first. */
   #known: Part[];
@@ -65,7 +64,7 @@ export class PartWriter {
   /** `stored` are parts that are taken as they are; `known` those that may follow. */
   constructor(
     sink: PartSink,
-    log: LogName,
+    log: PartOf,
     start: { readonly stored: readonly Part[]; readonly known: readonly Part[] },
   ) {
     this.#sink = sink;

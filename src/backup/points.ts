@@ -9,7 +9,7 @@ import { backupReader } from "./backup-reader.ts";
 import type { Instant } from "./instant.ts";
 import type { Manifest } from "./manifest.ts";
 import type { ObjectStore } from "./objects.ts";
-import { type BackupInfo, findBackup, ofOneStore, type RepositoryView } from "./repository.ts";
+import { type BackupInfo, findBackup, ofOneStore, type RepositoryView, withLines } from "./repository.ts";
 
 /** Where in the history. */
 export type Point =
@@ -43,7 +43,7 @@ export async function choosePoint(
     const info = findBackup(backup === "latest" ? ofOneStore(all, store) : all, backup);
     return { manifest: info.manifest, instant: {}, info };
   }
-  const repository = ofOneStore(all, store);
+  const repository = withLines(ofOneStore(all, store));
   const good = [...repository.backups, ...repository.watched].filter(
     (info): info is BackupInfo & { manifest: Manifest } => info.good && info.manifest !== undefined,
   );

@@ -130,6 +130,11 @@ function watchedInfo(name: string, bytes: Buffer): BackupInfo {
   return { id, manifest, good, problems, pinned: false, lastVerified: undefined, lastDrilled: undefined };
 }
 
+/** Those whose lines Papyra can read by itself: the others need a server that loads them. */
+export function withLines(view: RepositoryView): RepositoryView {
+  return { ...view, backups: view.backups.filter(({ manifest }) => manifest?.server_file === undefined) };
+}
+
 /** What reaches furthest of a store, or of any: a backup, or what a watch has shipped since. */
 export function newestGood({ backups, watched }: RepositoryView, store?: string): BackupInfo | undefined {
   const good = [...backups, ...watched].filter(

@@ -66,14 +66,18 @@ function countOf({ consumers }: GroupState): number {
 }
 
 async function compare(stage: Stage, { id }: Manifest, log: LogName, wanted: readonly GroupState[]): Promise<void> {
-  const found = (await stage.backend.viewWithGroups?.())?.groups?.[log] ?? [];
-  const [expected, actual] = [factsOf(wanted), factsOf(found)];
-  const differs = [...expected].find((fact) => !actual.has(fact)) ?? [...actual].find((fact) => !expected.has(fact));
+  const differs = groupDifference(wanted, (await stage.backend.viewWithGroups?.())?.groups?.[log] ?? []);
   if (differs === undefined) return;
   throw new PapyraError("BACKUP_DAMAGED", `the consumer groups of ${log} are not those of backup ${id}: ${differs}`, {
     hint: "is something else writing to the server? Run the restore again",
     details: { backup: id, log },
   });
+}
+
+/** The first thing that only one of them has, in words. */
+export function groupDifference(wanted: readonly GroupState[], found: readonly GroupState[]): string | undefined {
+  const [expected, actual] = [factsOf(wanted), factsOf(found)];
+  return [...expected].find((fact) => !actual.has(fact)) ?? [...actual].find((fact) => !expected.has(fact));
 }
 
 /** All but the ids, which are others. A time in the future is one of a clock that is ahead, and the server makes it its own. */

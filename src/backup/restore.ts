@@ -8,7 +8,7 @@ import { scan, type ScanReport } from "../ops/scan.ts";
 import { refuseUnknown } from "../options.ts";
 import { backupReader } from "./backup-reader.ts";
 import { appendToCatalog } from "./catalog.ts";
-import { type BackedUpStates, bytesOf } from "./manifest.ts";
+import { type BackedUpStates, bytesOf, type Manifest } from "./manifest.ts";
 import { stageDirectory } from "./directory-stage.ts";
 import type { ObjectStore } from "./objects.ts";
 import { type Chosen, choosePoint, outOfRange, type Point } from "./points.ts";
@@ -64,9 +64,10 @@ export async function planRestore(
   objects: ObjectStore,
   place: RestoreTarget,
   options: RestoreOptions & { readonly live?: Backend | undefined } = {},
+  sourceOf: SourceOf = backupReader,
 ): Promise<RestoreReport> {
   const target = locationOf(place);
-  const { chosen, logs } = await prepare(objects, options);
+  const { chosen, logs } = await prepare(objects, options, sourceOf);
   const live = options.live === undefined ? undefined : await lastSeqs(options.live);
   const restored = logs.map(({ log, lastSeq }) => ({ log, lastSeq, liveSeq: live?.[log] }));
   const missing = restored.reduce((sum, { lastSeq, liveSeq = 0 }) => sum + Math.max(0, liveSeq - lastSeq), 0);
@@ -89,6 +90,9 @@ export async function planRestore(
   };
 }
 
+/** From where the lines of a backup are read. */
+export type SourceOf = (objects: ObjectStore, manifest: Manifest) => Backend | Promise<Backend>;
+
 /** A directory, or a place of a backend that can build a store aside. */
 export type RestoreTarget = string | Backend;
 
@@ -101,6 +105,7 @@ export async function restoreBackup(
   env: Env,
   target: RestoreTarget,
   options: RestoreOptions = {},
+  sourceOf: SourceOf = backupReader,
 ): Promise<RestoreReport> {
   refuseUnknown("a restore", options, ["point", "store", "allowDamaged", "states", "signal", "onProgress"]);
   const started = env.clock.monotonicMs();
@@ -108,7 +113,7 @@ export async function restoreBackup(
   try {
     const stage = await stageAt(env, target);
     try {
-      const report = await restoreTo(objects, env, stage, locationOf(target), options);
+      const report = await restoreTo(objects, env, { stage, target: locationOf(target) }, options, sourceOf);
       return { ...report, seconds: (env.clock.monotonicMs() - started) / 1000 };
     } catch (error) {
       await stage.discard();
@@ -122,11 +127,11 @@ export async function restoreBackup(
 async function restoreTo(
   objects: ObjectStore,
   env: Env,
-  stage: Stage,
-  target: string,
+  { stage, target }: { readonly stage: Stage; readonly target: string },
   options: RestoreOptions,
+  sourceOf: SourceOf,
 ): Promise<Omit<RestoreReport, "seconds">> {
-  const { chosen, logs, source } = await prepare(objects, options);
+  const { chosen, logs, source } = await prepare(objects, options, sourceOf);
   const { manifest } = chosen;
   assertSpace(await stage.freeBytes(), target, logs);
   const made = { lineage: `b${env.random.hex(4)}`, nowMs: env.clock.nowMs() };
@@ -177,19 +182,22 @@ interface Prepared {
   readonly logs: readonly RebuiltLog[];
 }
 
-async function prepare(objects: ObjectStore, { point = {}, store, allowDamaged }: RestoreOptions): Promise<Prepared> {
+async function prepare(
+  objects: ObjectStore,
+  { point = {}, store, allowDamaged }: RestoreOptions,
+  sourceOf: SourceOf,
+): Promise<Prepared> {
   const chosen = await choosePoint(objects, await viewRepository(objects), point, store);
-  if (!chosen.info.good && allowDamaged !== true) {
-    throw new PapyraError(
-      "BACKUP_DAMAGED",
-      `the backup ${chosen.info.id} is no good one: ${chosen.info.problems.join("; ")}`,
-      {
-        hint: "use another one (papyra backup list), or take it as it is with --allow-damaged",
-      },
-    );
-  }
-  const source = backupReader(objects, chosen.manifest);
+  if (!chosen.info.good && allowDamaged !== true) throw notGood(chosen.info.id, chosen.info.problems);
+  const source = await sourceOf(objects, chosen.manifest);
   return { chosen, source, logs: await planRebuild(source, chosen.instant) };
+}
+
+/** The refusal to use a backup. */
+export function notGood(id: string, problems: readonly string[]): PapyraError {
+  return new PapyraError("BACKUP_DAMAGED", `the backup ${id} is no good one: ${problems.join("; ")}`, {
+    hint: "use another one (papyra backup list), or take it as it is with --allow-damaged",
+  });
 }
 
 function describe({ manifest, instant }: Chosen): string {

@@ -2,12 +2,11 @@
 // What was verified when is remembered in the repository, so that a run that is cut short by its time box goes on where it
 // stopped; that memory is a cache and may be deleted.
 import { PapyraError } from "../errors.ts";
-import type { LogName } from "../log/record.ts";
 import { scan } from "../ops/scan.ts";
 import { refuseUnknown } from "../options.ts";
 import { backupReader } from "./backup-reader.ts";
 import { appendToCatalog } from "./catalog.ts";
-import { type Manifest, type Part, partName, partsOf } from "./manifest.ts";
+import { type Manifest, type Part, type PartOf, partName, partsOf } from "./manifest.ts";
 import { getUnjudged, type ObjectStore } from "./objects.ts";
 import { type BackupInfo, findBackup, FOUND_DAMAGED, SOURCE_DAMAGED, viewRepository } from "./repository.ts";
 import { decodeSealed, encodeSealed, sha256Of } from "./sealed-json.ts";
@@ -36,6 +35,8 @@ export interface VerifyOptions {
   readonly anchor?: string | undefined;
   /** For the level "replay": the states are folded twice, and compared with the manifests. */
   readonly states?: DefinedActors | undefined;
+  /** For the level "replay", of a backup that is a file of a server: has one load it; what is wrong, in words, or nothing. */
+  readonly loadFile?: ((manifest: Manifest) => Promise<string>) | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
@@ -70,7 +71,7 @@ export interface VerifyReport {
 
 interface StoredPart {
   readonly name: string;
-  readonly log: LogName;
+  readonly log: PartOf;
   readonly part: Part;
   readonly backups: string[];
 }
@@ -86,6 +87,7 @@ export async function verifyBackups(objects: ObjectStore, options: VerifyOptions
     "timeBoxMs",
     "anchor",
     "states",
+    "loadFile",
     "signal",
     "onProgress",
   ]);
@@ -250,9 +252,10 @@ async function recall(objects: ObjectStore): Promise<Map<string, number>> {
 
 /** Reads every line and folds every state; what is wrong, in words, or nothing. */
 async function replayed(objects: ObjectStore, manifest: Manifest, options: VerifyOptions): Promise<string> {
-  const reader = backupReader(objects, manifest);
-  const { signal, states: definitions } = options;
+  const { signal, states: definitions, loadFile } = options;
   try {
+    if (manifest.server_file !== undefined && loadFile !== undefined) return await loadFile(manifest);
+    const reader = backupReader(objects, manifest);
     const report = await scan(reader, { signal });
     if (!report.ok && manifest.verdict === "good") return report.verdict;
     if (definitions === undefined || manifest.verdict === "damaged") return "";

@@ -21,6 +21,19 @@ export function addBackup(program: Command, leaf: Leaf): void {
   addRotateKeys(command);
 }
 
+/** For what may start a server that loads a file of it. */
+function servers(command: Command): Command {
+  return command
+    .option(
+      "--redis-server <program>",
+      "the server to start, its redis-check-rdb beside it (default: PAPYRA_REDIS_SERVER, else redis-server on the PATH)",
+    )
+    .option(
+      "--scratch <dir>",
+      "where what is only needed meanwhile goes; removed in the end (default: beside the repository)",
+    );
+}
+
 /** For what stores something. */
 function packing(command: Command): Command {
   return command
@@ -49,19 +62,27 @@ type Add = (name: string, summary: string, run: (commands: Commands) => Handlers
 
 function addCreate(command: Add): void {
   addExamples(
-    packing(
-      command(
-        "create",
-        "Back a store up: one instant, also beside a running system; only what is new is stored.",
-        (all) => all.runCreate,
+    servers(
+      packing(
+        command(
+          "create",
+          "Back a store up: one instant, also beside a running system; only what is new is stored.",
+          (all) => all.runCreate,
+        ),
       ),
     )
       .option("--note <text>", "kept with the backup, for people")
       .option("--states", "also fold the states of all actors of the configuration, for drills to compare with")
-      .option("--freeze", "of a store in Redis: let the server copy it at one instant, and read the copy"),
+      .option("--freeze", "of a store in Redis: let the server copy it at one instant, and read the copy")
+      .option("--rdb", "have the Redis server save (BGSAVE), and take its file, checked and loaded by another server")
+      .option("--rdb-file <file>", "take in an RDB file that is there already: of redis-cli --rdb, SAVE or a cloud"),
     [
       ["papyra backup create --path persistence --repository backups", "exit 13: the source is damaged"],
       ["papyra backup create --note before-the-upgrade", "of the store that the configuration names"],
+      [
+        "papyra backup create --rdb --redis redis://localhost:6379 --system orders",
+        "the server's own snapshot; on its machine",
+      ],
       ["papyra backup create --compress --age-recipient age1...", "encrypted; later ones need --age-identity alone"],
     ],
   );
@@ -114,7 +135,9 @@ function addLooking(command: Add): void {
     [["papyra backup show latest", "logs, seqs and times"]],
   );
   addExamples(
-    command("verify", "Prove that backups are what was stored, without restoring them.", (all) => all.runVerify)
+    servers(
+      command("verify", "Prove that backups are what was stored, without restoring them.", (all) => all.runVerify),
+    )
       .argument("[id]", "one backup, or latest (default: all of them)")
       .addOption(
         new Option(
@@ -145,10 +168,12 @@ function addLooking(command: Add): void {
 
 function addRestore(command: Add): void {
   addExamples(
-    command(
-      "restore",
-      "Restore a backup into an empty place: built aside, verified, then published by one step.",
-      (all) => all.runRestore,
+    servers(
+      command(
+        "restore",
+        "Restore a backup into an empty place: built aside, verified, then published by one step.",
+        (all) => all.runRestore,
+      ),
     )
       .option("--target <dir>", "a directory that is not there, or is empty (or a place in Redis: --redis, --system)")
       .option("--to-backup <id>", "the end of this backup (default: of the newest good one)")
@@ -158,6 +183,7 @@ function addRestore(command: Add): void {
       .option("--in-place", "the target is the store itself: back it up first, then put the restored one in its place")
       .option("--states", "also fold the actors of the configuration and compare with the backup")
       .option("--store <id>", "of which store, where the repository has several (papyra backup list)")
+      .option("--as-rdb <file>", "of a backup that is an RDB file: only write that file, for its own server to load")
       .option("--allow-damaged", "also a backup whose source was damaged, as it is"),
     [
       ["papyra backup restore --target restored --repository backups", "the newest good one"],
@@ -185,16 +211,22 @@ function addRestore(command: Add): void {
     ],
   );
   addExamples(
-    command(
-      "drill",
-      "Restore a backup to a scratch place, scan, replay, compare, measure; the result goes into the catalog.",
-      (all) => all.runDrill,
+    servers(
+      command(
+        "drill",
+        "Restore a backup to a scratch place, scan, replay, compare, measure; the result goes into the catalog.",
+        (all) => all.runDrill,
+      ),
     )
       .argument("[id]", "which backup", "latest")
-      .option("--scratch <dir>", "where; removed in the end (default: beside the repository)")
       .option("--keep", "leave the scratch store there")
+      .option("--aof", "instead of a backup: the append-only file of the Redis server, replayed by another server")
+      .option("--aof-dir <dir>", "the same of this directory (appenddirname), or a copy of it")
       .option("--store <id>", "of which store, where the repository has several (papyra backup list)"),
-    [["papyra backup drill --repository backups", "exit 0: it passed; 13: it failed; 1: inconclusive"]],
+    [
+      ["papyra backup drill --repository backups", "exit 0: it passed; 13: it failed; 1: inconclusive"],
+      ["papyra backup drill --aof --redis redis://localhost:6379 --system orders", "how long does a restart take?"],
+    ],
   );
 }
 

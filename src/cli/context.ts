@@ -9,12 +9,12 @@ import type { PapyraConfig } from "../config.ts";
 import { packObjects } from "../backup/packed.ts";
 import type { Env } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
+import type { ServerWorld } from "../rdb/world.ts";
 import type { SelftestWorld } from "../ops/selftest.ts";
 import type { StartupMode } from "../ops/startup.ts";
 import { type LoadedConfig, loadConfig } from "./config.ts";
 import type { CliIo, Paint } from "./io.ts";
 import type { RedisStoreOptions } from "../redis/options.ts";
-import type { ScratchServer } from "../redis/scratch-server.ts";
 import { type Opened, openPath } from "./open.ts";
 import { isBucket, openBucket } from "./open-bucket.ts";
 import { namedRedis, openRedis } from "./open-redis.ts";
@@ -67,10 +67,9 @@ export class Context {
     return { env: this.env, volume: nodeVolume, start: (task, args) => startNode(workerScript, [task, ...args]) };
   }
 
-  /** An empty server for a drill. */
-  async scratchServer(dir: string): Promise<ScratchServer> {
-    const { startScratchServer } = await import("../redis/scratch-server.ts");
-    return startScratchServer({ env: this.env, volume: nodeVolume, start: startProgram }, { dir });
+  /** The world of who starts servers of Redis. */
+  get serverWorld(): ServerWorld {
+    return { env: this.env, volume: nodeVolume, start: startProgram };
   }
 
   config(): Promise<LoadedConfig> {
@@ -118,10 +117,10 @@ export class Context {
   }
 
   /** For what there is in Redis alone. */
-  async redis(): Promise<RedisStoreOptions> {
+  async redis(what: string = "consumer groups"): Promise<RedisStoreOptions> {
     const named = await this.#redis();
     if (named !== undefined) return named;
-    throw new PapyraError("OPTION_INVALID", "consumer groups are of stores in Redis, and this one is in files", {
+    throw new PapyraError("OPTION_INVALID", `${what} are of stores in Redis, and this one is in files`, {
       hint: "name a store in Redis: --redis redis://HOST:PORT --system ID",
     });
   }

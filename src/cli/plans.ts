@@ -10,7 +10,8 @@ const PLAN_BYTES_MAX = 16 << 20;
 export function onlyOneOf(context: Context, ...names: readonly string[]): void {
   const given = names.filter((name) => context.options[name] !== undefined);
   if (given.length < 2) return;
-  throw new PapyraError("OPTION_INVALID", `--${given.join(" and --")} do not go together`, {
+  const flags = given.map((name) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
+  throw new PapyraError("OPTION_INVALID", `${flags.join(" and ")} do not go together`, {
     hint: "give one of them",
   });
 }

@@ -22,8 +22,18 @@ const SHOWN_MAX = 20;
 
 /** A manifest without its parts. */
 export function summaryOf(manifest: Manifest) {
-  const { store, lineage, instant, how, verdict, note } = manifest;
-  return { store, lineage, instant, how, verdict, note, bytes: bytesOf(manifest), records: recordsOf(manifest) };
+  const { store, lineage, instant, how, verdict, note, server_file: file } = manifest;
+  return {
+    kind: file?.kind ?? "lines",
+    store,
+    lineage,
+    instant,
+    how,
+    verdict,
+    note,
+    bytes: bytesOf(manifest),
+    records: recordsOf(manifest),
+  };
 }
 
 function recordsOf({ logs }: Manifest): number {
@@ -34,11 +44,11 @@ function head(ok: boolean, verdict: string, paint: Paint): string {
   return verdictLine(ok ? "good" : "bad", verdict, paint);
 }
 
-function anchorLine(anchor: string | undefined): string[] {
+export function anchorLine(anchor: string | undefined): string[] {
   return anchor === undefined ? [] : [`anchor: ${anchor} (keep it elsewhere: papyra backup verify --anchor)`];
 }
 
-function shortList(items: readonly string[]): string[] {
+export function shortList(items: readonly string[]): string[] {
   const more = items.length > SHOWN_MAX ? [`and ${items.length - SHOWN_MAX} more`] : [];
   return [...items.slice(0, SHOWN_MAX).map((item) => `- ${printable(item)}`), ...more];
 }
@@ -66,7 +76,7 @@ function frozenLine({ bytes, leftovers }: FrozenCopy): string {
   return `frozen: the server copied all streams at one instant, about ${bytes} bytes, and the copies are removed again${left}`;
 }
 
-function logTable({ logs }: Manifest, paint: Paint): string[] {
+export function logTable({ logs }: Manifest, paint: Paint): string[] {
   const columns = ["LOG", "RECORDS", "FIRST", "LAST", "NEWEST"];
   const rows = LOG_NAMES.map((log) => {
     const { records, first_seq: first, last_seq: last, last_timestamp: newest } = logs[log];
@@ -79,7 +89,7 @@ function logTable({ logs }: Manifest, paint: Paint): string[] {
 export function listed(view: RepositoryView, verdict: string, paint: Paint): string {
   const columns = ["BACKUP", "INSTANT", "STORE", "RECORDS", "BYTES", "VERDICT", "VERIFIED", "DRILL"];
   const rows = view.backups.map(({ id, manifest, good, pinned, lastVerified, lastDrilled }) => [
-    pinned ? `${id} (pinned)` : id,
+    `${id}${manifest?.server_file === undefined ? "" : " (rdb)"}${pinned ? " (pinned)" : ""}`,
     timeOf(manifest?.instant),
     printable(manifest?.store ?? "-"),
     String(manifest === undefined ? "-" : recordsOf(manifest)),
@@ -108,9 +118,22 @@ export function shown(found: BackupInfo & { readonly manifest: Manifest }, verdi
     ...(manifest.note === null ? [] : [`note: ${printable(manifest.note)}`]),
     ...(pinned ? ["pinned: yes"] : []),
     `bytes: ${bytesOf(manifest)}`,
+    ...fileLines(manifest),
     ...logTable(manifest, paint),
     ...shortList([...problems, ...manifest.anomalies]),
   );
+}
+
+/** Of a backup that is a file of a server. */
+export function fileLines({ server_file: file }: Manifest): string[] {
+  if (file === undefined) return [];
+  const { kind, format, bytes, sha256, server, run_id: run, last_save: saved, check, database } = file;
+  const asked = run === null ? "" : `; run ${printable(run)}, LASTSAVE ${timeOf(saved)}`;
+  return [
+    `file: ${kind} ${format}, ${bytes} bytes, SHA-256 ${sha256}`,
+    `written by: ${printable(server ?? "a server that does not say its version")}${asked}`,
+    `redis-check-rdb: ${printable(check)}; the store is in database ${database}, ${printable(`${file.prefix}:${file.system_id}`)}`,
+  ];
 }
 
 export function verified(report: VerifyReport, paint: Paint): string {

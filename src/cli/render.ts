@@ -68,11 +68,13 @@ export function renderStartup(report: StartupReport, path: string, paint: Paint)
   );
 }
 
+const FACT_STYLES = { good: "good", bad: "bad", warn: "bold", note: "dim" } as const;
+
 export function renderDoctor(report: DoctorReport, path: string, paint: Paint): string {
   const { startup } = report;
   const scan = startup.recovery?.after ?? startup.scan;
   const rows = report.facts.flatMap(({ name, verdict, detail, hint }) => [
-    `${paint(verdict === "note" ? "dim" : verdict, verdict.padEnd(4))}  ${name}: ${printable(detail)}`,
+    `${paint(FACT_STYLES[verdict], verdict.padEnd(4))}  ${name}: ${printable(detail)}`,
     ...(hint === undefined ? [] : [`      Next: ${hint}`]),
   ]);
   return lines(

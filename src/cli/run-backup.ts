@@ -1,20 +1,18 @@
 // The commands below `papyra backup`: options in, reports out.
 import { createBackup } from "../backup/create.ts";
-import { drillBackup } from "../backup/drill.ts";
+import type { Manifest } from "../backup/manifest.ts";
+import type { ObjectStore } from "../backup/objects.ts";
 import { pinBackup } from "../backup/pins.ts";
-import type { Point } from "../backup/points.ts";
 import { planPrune, prune, type PruneOptions } from "../backup/prune.ts";
 import { findBackup, viewRepository } from "../backup/repository.ts";
-import { restoreInPlace } from "../backup/in-place.ts";
-import { planRestore, restoreBackup } from "../backup/restore.ts";
+import { isFileBackup } from "../backup/server-file.ts";
 import { restoreActor } from "../backup/restore-actor.ts";
 import { rotateKeys } from "../backup/rotate-keys.ts";
-import type { DefinedActors } from "../backup/states.ts";
 import { backupStatus, statusMetrics } from "../backup/status.ts";
 import { type Sample, verifyBackups, type VerifyLevel } from "../backup/verify.ts";
 import { watchBackups } from "../backup/watch.ts";
 import { ensureError, PapyraError } from "../errors.ts";
-import { LOG_NAMES, type LogName } from "../log/record.ts";
+import { definedActors, loadingOf, pointOf, watched } from "./backup-options.ts";
 import type { Context, Outcome } from "./context.ts";
 import { exitOfBackup } from "./exit-codes.ts";
 import { onlyOneOf } from "./plans.ts";
@@ -23,7 +21,14 @@ import * as render from "./render-backup.ts";
 import { parseSize, parseSpan } from "./sizes.ts";
 import { parseTime } from "./times.ts";
 
+export { runDrill } from "./run-drill.ts";
+export { runRestore } from "./run-restore.ts";
+
 export async function runCreate(context: Context): Promise<Outcome> {
+  if (context.options.rdb === true || context.given("rdbFile") !== undefined) {
+    const { runCreateRdb } = await import("./run-rdb.ts");
+    return runCreateRdb(context);
+  }
   const objects = await context.repository();
   const { backend } = await context.open("store");
   const states = context.options.states === true ? await definedActors(context) : undefined;
@@ -112,6 +117,7 @@ export async function runVerify(context: Context): Promise<Outcome> {
     timeBoxMs: timeBox === undefined ? undefined : parseSpan("--time-box", timeBox),
     anchor: context.given("anchor"),
     states: level === "replay" ? await definedActors(context, "optional") : undefined,
+    loadFile: (manifest) => loadFile(context, objects, manifest),
     ...watched(context, "verifying"),
   });
   return {
@@ -120,6 +126,12 @@ export async function runVerify(context: Context): Promise<Outcome> {
     report,
     text: (paint) => render.verified(report, paint),
   };
+}
+
+async function loadFile(context: Context, objects: ObjectStore, manifest: Manifest): Promise<string> {
+  if (!isFileBackup(manifest)) return "";
+  const { judgeBackup } = await import("../rdb/load.ts");
+  return judgeBackup(loadingOf(context, objects, "verify"), objects, manifest);
 }
 
 export async function runStatus(context: Context): Promise<Outcome> {
@@ -134,36 +146,6 @@ export async function runStatus(context: Context): Promise<Outcome> {
   return { exit: report.ok ? 0 : 1, verdict: report.verdict, report, text };
 }
 
-export async function runRestore(context: Context): Promise<Outcome> {
-  onlyOneOf(context, "plan", "inPlace");
-  const objects = await context.repository();
-  const { plan, inPlace, states, allowDamaged } = context.options;
-  const directory = context.given("target");
-  if (directory === undefined && inPlace === true) {
-    throw new PapyraError("OPTION_INVALID", "--in-place is for a store in a directory", {
-      hint: "restore to another --system, look at it, then let the service use that one",
-    });
-  }
-  const target = directory === undefined ? await context.restoreTarget() : context.resolve(directory);
-  const wanted = {
-    point: pointOf(context),
-    store: context.given("store"),
-    allowDamaged: allowDamaged === true,
-    states: states === true ? await definedActors(context) : undefined,
-    ...watched(context, "restoring"),
-  };
-  const report =
-    plan === true
-      ? await planRestore(objects, target, {
-          ...wanted,
-          live: directory !== undefined && context.namesPath ? (await context.open("store")).backend : undefined,
-        })
-      : inPlace === true
-        ? await restoreInPlace(objects, context.env, context.resolve(directory as string), wanted)
-        : await restoreBackup(objects, context.env, target, wanted);
-  return { exit: 0, verdict: report.verdict, report, text: (paint) => render.restored(report, paint) };
-}
-
 export async function runRestoreActor(context: Context): Promise<Outcome> {
   const objects = await context.repository();
   const { backend } = await context.open("store", "policy");
@@ -174,23 +156,6 @@ export async function runRestoreActor(context: Context): Promise<Outcome> {
     signal: context.signal,
   });
   return { exit: 0, verdict: report.verdict, report, text: (paint) => render.restoredActor(report, paint) };
-}
-
-export async function runDrill(context: Context): Promise<Outcome> {
-  const objects = await context.repository();
-  const beside = `${objects.location}.drill-${context.env.random.hex(4)}`;
-  const scratch = context.resolve(context.given("scratch") ?? beside);
-  const report = await drillBackup(objects, context.env, {
-    scratch,
-    scratchServer: () => context.scratchServer(`${scratch}-server`),
-    backup: context.given("id"),
-    store: context.given("store"),
-    states: await definedActors(context, "optional"),
-    keep: context.options.keep === true,
-    ...watched(context, "restoring"),
-  });
-  const exit = report.outcome === "inconclusive" ? 1 : exitOfBackup(report);
-  return { exit, verdict: report.verdict, report, text: (paint) => render.drilled(report, paint) };
 }
 
 export async function runPrune(context: Context): Promise<Outcome> {
@@ -225,43 +190,6 @@ async function pin(context: Context, unpin: boolean): Promise<Outcome> {
 export async function runRotateKeys(context: Context): Promise<Outcome> {
   const report = await rotateKeys(await context.repository());
   return { exit: 0, verdict: report.verdict, report, text: (paint) => render.keysRotated(report, paint) };
-}
-
-function watched(context: Context, what: string) {
-  return { signal: context.signal, onProgress: context.progress(what) };
-}
-
-/** The actors of the configuration. Rejects with OPTION_INVALID where they are needed and there are none. */
-async function definedActors(
-  context: Context,
-  need: "required" | "optional" = "required",
-): Promise<DefinedActors | undefined> {
-  const { config } = await context.config();
-  const actors = config.actors as DefinedActors | undefined;
-  if (actors !== undefined && actors.length > 0) return actors;
-  if (need === "optional") return undefined;
-  throw new PapyraError(
-    "OPTION_INVALID",
-    "--states needs the definitions of the actors, and no configuration names any",
-    {
-      hint: "put them into papyra.config.ts: export default defineConfig({ actors: [account] })",
-    },
-  );
-}
-
-function pointOf(context: Context): Point {
-  onlyOneOf(context, "toBackup", "toTime", "toSeq");
-  const [backup, time, seq] = [context.given("toBackup"), context.given("toTime"), context.given("toSeq")];
-  if (time !== undefined) return { timeMs: parseTime("--to-time", time, context.env.clock.nowMs()) };
-  if (seq === undefined) return backup === undefined ? {} : { backup };
-  const [, log, number] = /^([a-z_-]+):([1-9]\d{0,14})$/.exec(seq) ?? [];
-  const name = log?.replace("-", "_") as LogName;
-  if (number === undefined || !LOG_NAMES.includes(name)) {
-    throw new PapyraError("OPTION_INVALID", `--to-seq is no record of a log: ${JSON.stringify(seq)}`, {
-      hint: "give a log and a seq: events:500, journal:12",
-    });
-  }
-  return { log: name, seq: Number(number) };
 }
 
 function sampleOf(value: string | undefined): Sample | undefined {

@@ -104,6 +104,8 @@ export interface Volume {
 export interface ChildProcess {
   /** Every whole line that it prints, from the first on: a line that was printed in full arrives, also when it is killed. */
   readonly lines: AsyncIterable<string>;
+  /** Ends its stdin, as the end of this process does. */
+  end(): void;
   /** SIGKILL. */
   kill(): void;
   /** Resolves when it is gone and all its lines have arrived, with how it ended, in words, and what it said on stderr. */

@@ -188,7 +188,12 @@ export function startProgram(program: string, args: readonly string[]): ChildPro
     child.once("error", (error) => resolve({ how: error.message, stderr }));
     child.once("close", (code, signal) => resolve({ how: signal ?? `exit ${code}`, stderr }));
   });
-  return { lines: wholeLines(child.stdout), kill: () => void child.kill("SIGKILL"), ended };
+  return {
+    lines: wholeLines(child.stdout),
+    end: () => void child.stdin.end(),
+    kill: () => void child.kill("SIGKILL"),
+    ended,
+  };
 }
 
 /** What a killed process had begun to print is not a line. */

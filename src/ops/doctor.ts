@@ -28,10 +28,10 @@ export interface DoctorFact {
     | "directory sync"
     | "writer"
     | "identity";
-  /** "note": neither good nor bad. */
-  readonly verdict: "good" | "bad" | "note";
+  /** "warn": nothing is refused, and it could be better; "note": neither good nor bad. */
+  readonly verdict: "good" | "bad" | "warn" | "note";
   readonly detail: string;
-  /** What to do about a bad one. */
+  /** What to do about it. */
   readonly hint: string | undefined;
 }
 

@@ -6,8 +6,7 @@ import { readRange, replaceDurably, syncAncestors } from "../env/durable.ts";
 import type { Env } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
 import { RedisClaim } from "./claim.ts";
-import { connectClient } from "./client.ts";
-import { Connection } from "./connection.ts";
+import { connectionTo, locationOf } from "./connect.ts";
 import { freezeStore } from "./freeze.ts";
 import { keysOf } from "./keys.ts";
 import { Lease } from "./lease.ts";
@@ -26,8 +25,8 @@ export function redisBackend(input: RedisStoreOptions, env: Env): Backend {
 function backendOf(options: ResolvedRedisOptions, env: Env): Backend {
   const { limits, timing } = options;
   const keys = keysOf(options.base);
-  const location = `${options.address}/${options.base}`;
-  const connection = new Connection(() => connectClient(options, env.clock), env.clock, timing, location);
+  const location = locationOf(options);
+  const connection = connectionTo(options, env);
   const reader = new SegmentReader(connection, keys, location);
   let facts: ServerFacts | undefined;
   const witness = options.witness === undefined ? undefined : new Witness(env, options.witness);

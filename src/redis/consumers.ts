@@ -3,8 +3,8 @@ import type { Env } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
 import { quoted } from "../quoted.ts";
 import { wholeNumber } from "../options.ts";
-import { connectClient } from "./client.ts";
-import { Connection, ServerError } from "./connection.ts";
+import { connectionTo, locationOf } from "./connect.ts";
+import { ServerError } from "./connection.ts";
 import {
   checkedIds,
   type ConsumeOptions,
@@ -47,7 +47,7 @@ export class ConsumerGroup {
     const { redis } = this.#options;
     this.#env = env;
     this.#keys = keysOf(redis.base);
-    this.#location = `${redis.address}/${redis.base}`;
+    this.#location = locationOf(redis);
     this.#stream = this.#connected();
   }
 
@@ -202,9 +202,7 @@ export class ConsumerGroup {
 
   #connected(): GroupStream {
     const { redis, log, group } = this.#options;
-    const { clock } = this.#env;
     const location = this.#location;
-    const connection = new Connection(() => connectClient(redis, clock), clock, redis.timing, location);
-    return new GroupStream(connection, { key: this.#keys.stream(log), location, log, group });
+    return new GroupStream(connectionTo(redis, this.#env), { key: this.#keys.stream(log), location, log, group });
   }
 }

@@ -3,8 +3,7 @@ import type { Backend } from "../backends/backend.ts";
 import type { Env } from "../env/env.ts";
 import { nodeEnv } from "../env/node.ts";
 import { redisBackend } from "./backend.ts";
-import { connectClient } from "./client.ts";
-import { Connection } from "./connection.ts";
+import { connectionTo, locationOf } from "./connect.ts";
 import type { ConsumerGroupOptions } from "./consumer-options.ts";
 import { ConsumerGroup } from "./consumers.ts";
 import { type LogFacts, storeFacts } from "./group-facts.ts";
@@ -59,9 +58,8 @@ export function consumerGroup(options: ConsumerGroupOptions, env: Env = nodeEnv)
  */
 export async function streamFacts(options: RedisStoreOptions, env: Env = nodeEnv): Promise<readonly LogFacts[]> {
   const resolved = resolveRedisOptions(options);
-  const location = `${resolved.address}/${resolved.base}`;
-  const make = (): ReturnType<typeof connectClient> => connectClient(resolved, env.clock);
-  const connection = new Connection(make, env.clock, resolved.timing, location);
+  const location = locationOf(resolved);
+  const connection = connectionTo(resolved, env);
   try {
     return await storeFacts(connection, keysOf(resolved.base), location, env.clock);
   } finally {

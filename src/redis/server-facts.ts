@@ -25,11 +25,9 @@ export async function askServer(connection: Connection): Promise<ServerFacts> {
     const value = info.get(name);
     return value === undefined ? undefined : Number(value);
   };
-  const valkey = info.get("valkey_version");
-  const redis = info.get("redis_version");
   const enabled = info.get("aof_enabled");
   return {
-    server: valkey !== undefined ? `Valkey ${valkey}` : redis === undefined ? undefined : `Redis ${redis}`,
+    server: serverName(info),
     role: info.get("role"),
     appendOnly: enabled === undefined ? undefined : enabled === "1",
     appendFsync: config?.[1] === undefined ? undefined : String(config[1]),
@@ -40,6 +38,11 @@ export async function askServer(connection: Connection): Promise<ServerFacts> {
   };
 }
 
+function serverName(info: ReadonlyMap<string, string>): string | undefined {
+  const [valkey, redis] = [info.get("valkey_version"), info.get("redis_version")];
+  return valkey !== undefined ? `Valkey ${valkey}` : redis === undefined ? undefined : `Redis ${redis}`;
+}
+
 /** How much more the server takes; Infinity when it has no limit of its own, or does not say. */
 export async function freeMemory(connection: Connection): Promise<number> {
   const info = parseInfo(await allowed(connection.command("INFO", "memory")));
@@ -48,7 +51,7 @@ export async function freeMemory(connection: Connection): Promise<number> {
 }
 
 /** Undefined where the server does not let this user ask. */
-async function allowed(reply: Promise<Reply>): Promise<Reply | undefined> {
+export async function allowed(reply: Promise<Reply>): Promise<Reply | undefined> {
   try {
     return await reply;
   } catch (error) {
@@ -58,7 +61,8 @@ async function allowed(reply: Promise<Reply>): Promise<Reply | undefined> {
   }
 }
 
-function parseInfo(reply: Reply | undefined): Map<string, string> {
+/** The answer to INFO. */
+export function parseInfo(reply: Reply | undefined): Map<string, string> {
   const lines = String(reply ?? "").split("\r\n");
   return new Map(lines.filter((line) => line.includes(":")).map((line) => split(line)));
 }
@@ -142,5 +146,27 @@ export function examined(facts: ServerFacts, options: ResolvedRedisOptions): Bac
     found === undefined
       ? { name: "safe keeping", verdict: "good", detail: "nothing against writing to this server", hint: undefined }
       : { name: "safe keeping", verdict: "bad", detail: found.why, hint: found.hint },
+    appendOnlyFact(facts),
   ];
+}
+
+/** What a crash of the server leaves between two backups: the users' procedure asks for a file that is synced every second, at least. */
+function appendOnlyFact({ appendOnly, appendFsync, lastWriteOk }: ServerFacts): BackendFact {
+  const name = "append-only file";
+  if (appendOnly === undefined) {
+    const hint = "ask whoever runs it whether it writes an append-only file, with appendfsync always or everysec";
+    return { name, verdict: "note", detail: "the server does not say whether it writes one", hint };
+  }
+  if (!appendOnly) {
+    const detail = "appendonly no: a crash of the server loses everything since its last snapshot";
+    return { name, verdict: "warn", detail, hint: "redis-cli CONFIG SET appendonly yes, then CONFIG REWRITE" };
+  }
+  if (!lastWriteOk)
+    return { name, verdict: "warn", detail: "its last write failed", hint: "look at the server's disk and log" };
+  const synced = appendFsync === "always" || appendFsync === "everysec";
+  if (synced) return { name, verdict: "good", detail: `appendfsync ${appendFsync}`, hint: undefined };
+  if (appendFsync === undefined)
+    return { name, verdict: "note", detail: "the server does not say how often it is synced", hint: undefined };
+  const detail = `appendfsync ${appendFsync}: a power cut loses whatever the server's system had not written yet`;
+  return { name, verdict: "warn", detail, hint: "redis-cli CONFIG SET appendfsync everysec, then CONFIG REWRITE" };
 }

@@ -149,11 +149,13 @@ test("the examples of the help can be parsed", async () => {
     expect(examples.length, name).toBeGreaterThan(0);
     for (const example of examples) {
       const { exit, stdout: said, stderr } = await papyra(example.split(" "), { cwd: scratchOnce });
-      const noServer = example.includes("--redis") && example.startsWith("backup restore ");
+      const noServer = example.includes("--redis") && /^backup (?:restore|drill --aof) /.test(example);
       const nothing = noServer ? 74 : example.startsWith("backup status") ? 1 : 10;
       expect([nothing, 64], `${example}: ${stderr}`).toContain(exit);
       if (exit === 64)
-        expect(said + stderr).toMatch(/a replay needs the definitions|there is no retention|stores in Redis/);
+        expect(said + stderr).toMatch(
+          /a replay needs the definitions|there is no retention|stores in Redis|is on the PATH/,
+        );
     }
   }
 });

@@ -8,7 +8,8 @@ import { backups, type ScratchStore } from "../../src/backup/index.ts";
 import { nodeEnv, nodeVolume, startProgram } from "../../src/env/node.ts";
 import type { LogName } from "../../src/log/record.ts";
 import { redisStore } from "../../src/redis/index.ts";
-import { startScratchServer } from "../../src/redis/scratch-server.ts";
+import { startEmptyServer } from "../../src/rdb/empty-server.ts";
+import { findPrograms } from "../../src/rdb/world.ts";
 import { papyra, papyraJson } from "../cli/helpers.ts";
 import { drain, type Followed, followed, idsOf } from "./consumer-subject.ts";
 import { RedisServer } from "./server.ts";
@@ -35,7 +36,11 @@ afterAll(async () => {
   await rm(place, { recursive: true, force: true });
 });
 
-const scratchServer = (): Promise<ScratchStore> => startScratchServer(WORLD, { dir: join(place, "server") });
+const serverWith = (settings: readonly string[] = [], path = process.env.PATH ?? ""): Promise<ScratchStore> => {
+  const programs = () => findPrograms(nodeEnv.fs, undefined, path);
+  return startEmptyServer({ world: WORLD, programs, scratch: join(place, "server") }, settings);
+};
+const scratchServer = (): Promise<ScratchStore> => serverWith();
 const drill = (scratch?: () => Promise<ScratchStore>) =>
   backups(join(place, "repository")).drill({ scratch: join(place, "scratch"), scratchServer: scratch });
 
@@ -93,20 +98,24 @@ test("without a server the lines count, and the report says what nobody looked a
   const none = await drill();
   expect(none).toMatchObject({ outcome: "pass", groups: { groups: 1, notChecked: "no scratch server was given" } });
   expect(none.verdict).toContain("1 consumer group NOT CHECKED");
-  const start = (_: string, args: readonly string[]) =>
-    startProgram("/usr/bin/env", ["PATH=/nowhere", "/bin/sh", ...args]);
-  const missing = await drill(() => startScratchServer({ ...WORLD, start }, { dir: join(place, "server") }));
+  const missing = await drill(() => serverWith([], "/nowhere"));
   expect(missing.groups?.notChecked).toBe("neither redis-server nor valkey-server is on the PATH");
-  const wrong = await drill(() => startScratchServer(WORLD, { dir: join(place, "server"), args: ["--nonsense"] }));
-  expect(wrong.groups?.notChecked).toMatch(/the scratch server did not start \(exit 1\)/);
+  const wrong = await drill(() => serverWith(["--nonsense"]));
+  expect(wrong.groups?.notChecked).toMatch(/the scratch server did not start: .*exit 1/);
   expect(await readdir(place)).toEqual(["repository"]);
 });
 
 test("the command line starts one by itself", async () => {
-  const done = await papyra(["backup", "drill", "--repository", "repository"], { cwd: place });
+  const done = await papyra(["backup", "drill", "--repository", "repository"], {
+    cwd: place,
+    env: { PATH: process.env.PATH ?? "" },
+  });
   expect(done).toMatchObject({ exit: 0, stderr: "" });
   expect(done.stdout).toMatch(/consumer groups: 1, with 2 pending entries, restored to a scratch server and compared/);
-  const { report } = await papyraJson(["backup", "drill", "--repository", "repository"], { cwd: place });
+  const { report } = await papyraJson(["backup", "drill", "--repository", "repository"], {
+    cwd: place,
+    env: { PATH: process.env.PATH ?? "" },
+  });
   expect(report).toMatchObject({ groups: { groups: 1, pending: 2 } });
   expect(await readdir(place)).toEqual(["repository"]);
 });
