@@ -1869,4 +1869,20 @@ export const MUTANTS = [
     tests: ["test/backup/s3-holds.test.ts"],
     filter: "slept does not hold",
   },
+  {
+    name: "drill: what is not restored is not looked at",
+    file: "src/backup/drill.ts",
+    find: "    await readWhatIsNotRestored(objects, manifest, signal);\n",
+    replace: "",
+    tests: ["test/backup/mutation.test.ts"],
+    filter: "whatever is changed",
+  },
+  {
+    name: "drill: a damaged catalog is nothing to it",
+    file: "src/backup/drill.ts",
+    find: "judgeRest(await tryRestore(objects, env, manifest, options), all.catalog.problems)",
+    replace: "judgeRest(await tryRestore(objects, env, manifest, options), [])",
+    tests: ["test/backup/mutation.test.ts"],
+    filter: "whatever is changed",
+  },
 ];
