@@ -49,6 +49,8 @@ export interface RestoreReport {
   /** The new lineage, and the one that it goes on from; a plan has none yet. */
   readonly lineage: string | undefined;
   readonly parent: string | null;
+  /** A good backup that has other records up to the point, of a lineage that a later restore has cut off: it was not taken. */
+  readonly passedOver: { readonly backup: string; readonly lineage: string } | null;
   readonly logs: readonly RestoredLog[];
   readonly bytes: number;
   /** The consumer groups of the backup; none in a plan. */
@@ -80,6 +82,7 @@ export async function planRestore(
     store: manifest.store,
     lineage: undefined,
     parent: manifest.lineage,
+    passedOver: passedOverBy(chosen),
     logs: restored,
     bytes: bytesOf(manifest),
     groups: [],
@@ -93,7 +96,8 @@ export async function planRestore(
 export type RestoreTarget = string | Backend;
 
 /**
- * Restores to a directory that is not there, or is empty, or to such a place of another backend. Rejects with TARGET_NOT_EMPTY, BACKUP_NOT_FOUND, BACKUP_DAMAGED, RESTORE_OUT_OF_RANGE
+ * Restores to a directory that is not there, or is empty, or to such a place of another backend. `decided`: what the point is, where that
+ * was found out before. Rejects with TARGET_NOT_EMPTY, BACKUP_NOT_FOUND, BACKUP_DAMAGED, RESTORE_OUT_OF_RANGE
  * (naming the nearest points), STORAGE_FULL, REPLAY_DIVERGED, STORAGE_FAILED, or the signal's reason: then the target is as it was.
  */
 export async function restoreBackup(
@@ -101,6 +105,7 @@ export async function restoreBackup(
   env: Env,
   target: RestoreTarget,
   options: RestoreOptions = {},
+  decided?: Chosen,
 ): Promise<RestoreReport> {
   refuseUnknown("a restore", options, ["point", "store", "allowDamaged", "states", "signal", "onProgress"]);
   const started = env.clock.monotonicMs();
@@ -108,7 +113,7 @@ export async function restoreBackup(
   try {
     const stage = await stageAt(env, target);
     try {
-      const report = await restoreTo(objects, env, stage, locationOf(target), options);
+      const report = await restoreTo(objects, env, stage, locationOf(target), options, decided);
       return { ...report, seconds: (env.clock.monotonicMs() - started) / 1000 };
     } catch (error) {
       await stage.discard();
@@ -125,8 +130,9 @@ async function restoreTo(
   stage: Stage,
   target: string,
   options: RestoreOptions,
+  decided: Chosen | undefined,
 ): Promise<Omit<RestoreReport, "seconds">> {
-  const { chosen, logs, source } = await prepare(objects, options);
+  const { chosen, logs, source } = await prepare(objects, options, decided);
   const { manifest } = chosen;
   assertSpace(await stage.freeBytes(), target, logs);
   const made = { lineage: `b${env.random.hex(4)}`, nowMs: env.clock.nowMs() };
@@ -147,12 +153,17 @@ async function restoreTo(
     store: identity.store,
     lineage: identity.lineage,
     parent: identity.parent,
+    passedOver: passedOverBy(chosen),
     logs: logs.map(({ log, lastSeq }) => ({ log, lastSeq, liveSeq: undefined })),
     bytes: sizeOf(logs),
     groups,
     states,
     statesNotCompared,
   };
+}
+
+function passedOverBy({ passedOver }: Chosen): RestoreReport["passedOver"] {
+  return passedOver === undefined ? null : { backup: passedOver.id, lineage: passedOver.lineage };
 }
 
 function locationOf(target: RestoreTarget): string {
@@ -177,8 +188,12 @@ interface Prepared {
   readonly logs: readonly RebuiltLog[];
 }
 
-async function prepare(objects: ObjectStore, { point = {}, store, allowDamaged }: RestoreOptions): Promise<Prepared> {
-  const chosen = await choosePoint(objects, await viewRepository(objects), point, store);
+async function prepare(
+  objects: ObjectStore,
+  { point = {}, store, allowDamaged }: RestoreOptions,
+  decided?: Chosen,
+): Promise<Prepared> {
+  const chosen = decided ?? (await choosePoint(objects, await viewRepository(objects), point, store));
   if (!chosen.info.good && allowDamaged !== true) {
     throw new PapyraError(
       "BACKUP_DAMAGED",

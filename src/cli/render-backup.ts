@@ -137,6 +137,11 @@ export function restored(report: RestoreReport, paint: Paint): string {
   return lines(
     head(report.ok, report.verdict, paint),
     `store: ${printable(report.store)}, lineage ${report.lineage ?? "(a new one)"}, which goes on from ${printable(report.parent ?? "nothing")}`,
+    ...(report.passedOver === null
+      ? []
+      : [
+          `not taken: backup ${report.passedOver.backup} has other records up to there, of lineage ${printable(report.passedOver.lineage)}, which a later restore has cut off: --to-backup ${report.passedOver.backup}`,
+        ]),
     `bytes: ${report.bytes}${report.done ? `, ${report.seconds.toFixed(1)} s` : ""}`,
     paint("dim", first),
     ...rest,
