@@ -1925,4 +1925,28 @@ export const MUTANTS = [
     tests: ["test/backup/lineages.test.ts"],
     filter: "goes to the point that was planned",
   },
+  {
+    name: "pins: a damaged entry pinned nothing",
+    file: "src/backup/repository.ts",
+    find: "return lost.some((n) => n > since);",
+    replace: "return false;",
+    tests: ["test/backup/lost-pins.test.ts"],
+    filter: "is damaged",
+  },
+  {
+    name: "pins: a replaced entry is believed",
+    file: "src/backup/catalog.ts",
+    find: "if (!lost.has(n - 1)) for",
+    replace: "if (n < 0) for",
+    tests: ["test/backup/lost-pins.test.ts"],
+    filter: "is replaced",
+  },
+  {
+    name: "pins: a missing entry is nothing",
+    file: "src/backup/catalog.ts",
+    find: "      lost.add(n);\n    }\n    const bytes",
+    replace: "    }\n    const bytes",
+    tests: ["test/backup/lost-pins.test.ts"],
+    filter: "is missing",
+  },
 ];

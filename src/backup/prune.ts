@@ -2,7 +2,7 @@
 // nothing that looks like a backup and is none: 1. the catalog says what expires; 2. the manifests go; 3. the parts go.
 import { refuseUnknown } from "../options.ts";
 import { appendToCatalog, entriesOf } from "./catalog.ts";
-import { chooseKept, type KeepPolicy, assertKeeps } from "./keep.ts";
+import { assertKeeps, chooseKept, type KeepPolicy, MAYBE_PINNED } from "./keep.ts";
 import {
   idOfManifest,
   type Manifest,
@@ -40,6 +40,8 @@ export interface PruneReport {
   readonly bytes: number;
   /** Why parts were left that no backup names, or null. */
   readonly partsKept: string | null;
+  /** Backups that stay only since an entry of the catalog is lost that may have pinned them. */
+  readonly maybePinned: readonly string[];
   readonly anchor: string | undefined;
 }
 
@@ -98,10 +100,11 @@ function decide(backups: readonly BackupInfo[], policy: KeepPolicy, nowMs: numbe
   const kept = new Map<string, string[]>();
   for (const store of stores) {
     const own = backups.filter(({ manifest }) => manifest?.store === store);
-    const keepable = own.map(({ id, good, pinned, manifest }) => ({
+    const keepable = own.map(({ id, good, pinned, maybePinned, manifest }) => ({
       id,
       good,
       pinned,
+      maybePinned,
       instantMs: instantOf(manifest) * 1000,
     }));
     for (const [id, reasons] of chooseKept(keepable, policy, nowMs)) kept.set(id, reasons);
@@ -158,6 +161,13 @@ function reportOf(
 ): PruneReport {
   const goes = backups.filter(({ reasons }) => reasons.length === 0).length;
   const verb = more.done ? "removed" : "would remove";
-  const verdict = `${verb} ${goes} of ${backups.length} backups and ${more.parts} parts (${more.bytes} bytes)`;
-  return { ok: true, verdict, repository: objects.location, backups, ...more };
+  const maybePinned = backups
+    .filter(({ reasons }) => reasons.length === 1 && reasons[0] === MAYBE_PINNED)
+    .map(({ id }) => id);
+  const unsure =
+    maybePinned.length === 0
+      ? ""
+      : `; ${maybePinned.length} stay since the catalog is damaged: what is lost of it may have pinned them`;
+  const verdict = `${verb} ${goes} of ${backups.length} backups and ${more.parts} parts (${more.bytes} bytes)${unsure}`;
+  return { ok: true, verdict, repository: objects.location, backups, maybePinned, ...more };
 }

@@ -70,8 +70,8 @@ function logTable({ logs }: Manifest, paint: Paint): string[] {
 
 export function listed(view: RepositoryView, verdict: string, paint: Paint): string {
   const columns = ["BACKUP", "INSTANT", "STORE", "RECORDS", "BYTES", "VERDICT", "VERIFIED", "DRILL"];
-  const rows = view.backups.map(({ id, manifest, good, pinned, lastVerified, lastDrilled }) => [
-    pinned ? `${id} (pinned)` : id,
+  const rows = view.backups.map(({ id, manifest, good, pinned, maybePinned, lastVerified, lastDrilled }) => [
+    pinned ? `${id} (pinned)` : maybePinned ? `${id} (pinned?)` : id,
     timeOf(manifest?.instant),
     printable(manifest?.store ?? "-"),
     String(manifest === undefined ? "-" : recordsOf(manifest)),
@@ -98,7 +98,7 @@ export function shown(found: BackupInfo & { readonly manifest: Manifest }, verdi
     `store: ${printable(manifest.store)}, lineage ${printable(manifest.lineage)}${manifest.parent === null ? "" : `, which goes on from ${printable(manifest.parent)}`}`,
     `instant: ${timeOf(manifest.instant)} (${manifest.how}, from ${printable(manifest.source)})`,
     ...(manifest.note === null ? [] : [`note: ${printable(manifest.note)}`]),
-    ...(pinned ? ["pinned: yes"] : []),
+    ...(pinned ? ["pinned: yes"] : found.maybePinned ? ["pinned: not known, the catalog is damaged"] : []),
     `bytes: ${bytesOf(manifest)}`,
     ...logTable(manifest, paint),
     ...shortList([...problems, ...manifest.anomalies]),
@@ -202,6 +202,9 @@ export function pruned(report: PruneReport, paint: Paint): string {
     paint("dim", first),
     ...rest,
     ...(report.partsKept === null ? [] : [`no part is removed: ${printable(report.partsKept)}`]),
+    ...(report.maybePinned.length === 0
+      ? []
+      : [`Next: papyra backup unpin ${report.maybePinned[0]}, or pin, for each of them`]),
     ...(report.done ? anchorLine(report.anchor) : []),
   );
 }
