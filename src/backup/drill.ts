@@ -1,12 +1,13 @@
 // A drill: restores a backup to a scratch place, as one would at night, and says whether that gave the store that it should
 // have given, and how long it took. A backup is worth what its restore has shown.
 import { fileBackend } from "../backends/files.ts";
-import type { Env, Fs } from "../env/env.ts";
+import type { Env } from "../env/env.ts";
 import { isPapyraError } from "../errors.ts";
 import type { Divergence } from "../ops/replay.ts";
 import { backupReader } from "./backup-reader.ts";
 import { appendToCatalog } from "./catalog.ts";
 import type { Manifest } from "./manifest.ts";
+import { holdPlace, removeBuilt, sweepScratch } from "./leftovers.ts";
 import type { ObjectStore } from "./objects.ts";
 import { choosePoint } from "./points.ts";
 import { planRebuild } from "./rebuild.ts";
@@ -56,6 +57,7 @@ export async function drillBackup(objects: ObjectStore, env: Env, options: Drill
   const view = wanted === "latest" ? ofOneStore(all, store) : all;
   const { id: backup, manifest, problems } = locateBackup(view, wanted);
   const started = env.clock.monotonicMs();
+  await sweepScratch(env, options.scratch);
   const result =
     manifest === undefined
       ? { outcome: "fail" as const, difference: `it cannot be used: ${problems.join("; ")}`, ...NOTHING }
@@ -85,6 +87,20 @@ function judgeRest(result: Result, problems: readonly string[]): Result {
 }
 
 async function tryRestore(objects: ObjectStore, env: Env, manifest: Manifest, options: DrillOptions): Promise<Result> {
+  const hold = await holdPlace(env, options.scratch, "drill");
+  try {
+    return await restoreAndJudge(objects, env, manifest, options);
+  } finally {
+    await hold.release();
+  }
+}
+
+async function restoreAndJudge(
+  objects: ObjectStore,
+  env: Env,
+  manifest: Manifest,
+  options: DrillOptions,
+): Promise<Result> {
   const { id: backup } = manifest;
   const { scratch, states: definitions, signal, onProgress } = options;
   let restored;
@@ -102,7 +118,7 @@ async function tryRestore(objects: ObjectStore, env: Env, manifest: Manifest, op
     const judged = await judgeStates(objects, env, backup, options, definitions);
     return { ...measured, ...judged, replaySeconds: (env.clock.monotonicMs() - started) / 1000 };
   } finally {
-    if (options.keep !== true) await removeStore(env.fs, scratch);
+    if (options.keep !== true) await removeBuilt(env.fs, scratch);
   }
 }
 
@@ -155,14 +171,4 @@ async function judgeStates(
 
 function firstDifference({ persistenceId, revision, seq, eventType }: Divergence): string {
   return `first after revision ${revision} (seq ${seq}, ${eventType}) of ${persistenceId}`;
-}
-
-/** A store that a restore has made has no directories in it but those that reading leaves. */
-async function removeStore(fs: Fs, path: string): Promise<void> {
-  for (const name of await fs.list(path)) {
-    const at = `${path}/${name}`;
-    if ((await fs.stat(at))?.kind === "directory") await removeStore(fs, at);
-    else await fs.remove(at);
-  }
-  await fs.removeDir(path);
 }
