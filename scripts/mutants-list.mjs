@@ -1981,4 +1981,20 @@ export const MUTANTS = [
     tests: ["test/backup/leftovers.test.ts"],
     filter: "killed at any call",
   },
+  {
+    name: "s3: the start of an object is all of it",
+    file: "src/s3/client.ts",
+    find: "Key, Range: `bytes=0-${bytesMax - 1}` }",
+    replace: "Key }",
+    tests: ["test/backup/s3-ranges.test.ts"],
+    filter: "reads the beginning of each part",
+  },
+  {
+    name: "s3: the size of a range is that of the object",
+    file: "src/s3/client.ts",
+    find: "/\\/(\\d+)$/.exec(ContentRange ?? \"\")?.[1] ?? body.length",
+    replace: "ContentLength ?? body.length",
+    tests: ["test/backup/s3-ranges.test.ts"],
+    filter: "a size is of the object",
+  },
 ];
