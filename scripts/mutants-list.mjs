@@ -1997,4 +1997,20 @@ export const MUTANTS = [
     tests: ["test/backup/s3-ranges.test.ts"],
     filter: "a size is of the object",
   },
+  {
+    name: "groups: many stand in the manifest",
+    file: "src/backup/groups.ts",
+    find: "  if (areFew(groups)) return { groups };\n",
+    replace: "  if (areFew(groups) || groups.length > 0) return { groups };\n",
+    tests: ["test/backup/many-pending.test.ts"],
+    filter: "are parts",
+  },
+  {
+    name: "groups: their parts are of no backup",
+    file: "src/backup/manifest.ts",
+    find: "    for (const part of logs[log].group_parts ?? []) yield { log, part };\n",
+    replace: "",
+    tests: ["test/backup/many-pending.test.ts"],
+    filter: "are parts",
+  },
 ];

@@ -3,10 +3,12 @@
 import { fileBackend } from "../backends/files.ts";
 import type { Env } from "../env/env.ts";
 import { isPapyraError } from "../errors.ts";
+import { LOG_NAMES } from "../log/record.ts";
 import type { Divergence } from "../ops/replay.ts";
 import { backupReader } from "./backup-reader.ts";
 import { appendToCatalog } from "./catalog.ts";
 import type { Manifest } from "./manifest.ts";
+import { groupsOf } from "./groups.ts";
 import { holdPlace, removeBuilt, sweepScratch } from "./leftovers.ts";
 import type { ObjectStore } from "./objects.ts";
 import { choosePoint } from "./points.ts";
@@ -122,7 +124,7 @@ async function restoreAndJudge(
   }
 }
 
-/** Of a segment without records a restore takes nothing over; that it is what was stored is asked all the same. */
+/** Of a segment without records a restore takes nothing over, and files have no consumer groups; that these are what was stored is asked all the same. */
 async function readWhatIsNotRestored(objects: ObjectStore, manifest: Manifest, signal: AbortSignal | undefined) {
   const source = backupReader(objects, manifest);
   const restored = new Map<string, number>();
@@ -132,6 +134,7 @@ async function readWhatIsNotRestored(objects: ObjectStore, manifest: Manifest, s
   }
   for (const { name, id, bytes } of (await source.view()).segments)
     for await (const _ of source.read(name, restored.get(name) ?? 0, bytes, id)) signal?.throwIfAborted();
+  for (const log of LOG_NAMES) await groupsOf(objects, manifest, log);
 }
 
 /** Two folds that differ say nothing about the backup, and everything about the definition. */

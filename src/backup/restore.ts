@@ -141,7 +141,7 @@ async function restoreTo(
   await stage.build((claim) => rebuild(source, claim, logs, identity, how));
   await verify(stage.backend, chosen, logs, options);
   const { states, statesNotCompared } = await compareStates(stage.backend, chosen, options);
-  const groups = await restoreGroups(stage, manifest, logs);
+  const groups = await restoreGroups(objects, stage, manifest, logs);
   await stage.publish();
   await appendToCatalog(objects, { type: "restored", backup: manifest.id, target, lineage: identity.lineage });
   return {
