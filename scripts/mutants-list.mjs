@@ -2013,4 +2013,12 @@ export const MUTANTS = [
     tests: ["test/backup/many-pending.test.ts"],
     filter: "are parts",
   },
+  {
+    name: "prune: a preview is of today",
+    file: "src/backup/prune.ts",
+    find: "decide(backups, options.keep, atMs ?? objects.env.clock.nowMs());\n  const stay",
+    replace: "decide(backups, options.keep, objects.env.clock.nowMs());\n  const stay",
+    tests: ["test/backup/preview.test.ts"],
+    filter: "tells of the backups of today",
+  },
 ];

@@ -47,13 +47,23 @@ export interface PruneReport {
 
 const GRACE_MS = 3_600_000;
 
-/** What would go, changing nothing; at another time than now, which backups would be left then. Rejects as {@link prune} does. */
+/**
+ * What would go, changing nothing. With `atMs`: which of the backups of today would be left then, as if none were made until then; so
+ * only the rule of age (`withinMs`) answers otherwise than today. Rejects as {@link prune} does.
+ */
 export async function planPrune(objects: ObjectStore, options: PruneOptions, atMs?: number): Promise<PruneReport> {
   const { backups, watched, catalog } = await viewRepository(objects);
   const decided = decide(backups, options.keep, atMs ?? objects.env.clock.nowMs());
   const stay = backups.filter((_, i) => (decided[i] as PrunedBackup).reasons.length > 0);
   const { parts, bytes, partsKept } = await unnamed(objects, [...stay, ...watched], { ...options, graceMs: 0 });
-  return reportOf(objects, decided, { done: false, parts: parts.length, bytes, partsKept, anchor: catalog.anchor });
+  return reportOf(objects, decided, {
+    done: false,
+    atMs,
+    parts: parts.length,
+    bytes,
+    partsKept,
+    anchor: catalog.anchor,
+  });
 }
 
 /**
@@ -157,7 +167,10 @@ function describe(policy: KeepPolicy): string {
 function reportOf(
   objects: ObjectStore,
   backups: readonly PrunedBackup[],
-  more: Pick<PruneReport, "done" | "parts" | "bytes" | "partsKept" | "anchor">,
+  {
+    atMs,
+    ...more
+  }: Pick<PruneReport, "done" | "parts" | "bytes" | "partsKept" | "anchor"> & { atMs?: number | undefined },
 ): PruneReport {
   const goes = backups.filter(({ reasons }) => reasons.length === 0).length;
   const verb = more.done ? "removed" : "would remove";
@@ -168,6 +181,10 @@ function reportOf(
     maybePinned.length === 0
       ? ""
       : `; ${maybePinned.length} stay since the catalog is damaged: what is lost of it may have pinned them`;
-  const verdict = `${verb} ${goes} of ${backups.length} backups and ${more.parts} parts (${more.bytes} bytes)${unsure}`;
+  const when =
+    atMs === undefined
+      ? ""
+      : `on ${new Date(atMs).toISOString()}, if no backup is made until then, ${backups.length - goes} could still be restored: `;
+  const verdict = `${when}${verb} ${goes} of ${backups.length} backups and ${more.parts} parts (${more.bytes} bytes)${unsure}`;
   return { ok: true, verdict, repository: objects.location, backups, maybePinned, ...more };
 }
