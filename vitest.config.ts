@@ -14,6 +14,7 @@ export default defineConfig({
     } },
   test: {
     include: ["test/**/*.test.ts"],
+    globalSetup: ["test/shared-build.ts"],
     testTimeout: 300_000,
     hookTimeout: 120_000,
     pool: "forks",

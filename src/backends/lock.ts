@@ -60,16 +60,19 @@ async function becomesOwner(env: Env, path: string, lock: FileLock, purpose: str
   return false;
 }
 
-/** Takes the pin of the store in `directory`. Its file is nothing but the lock, and goes with it. Rejects as {@link takeLock} does. */
-export async function takePin(env: Env, directory: string, purpose: string): Promise<Pin> {
-  const lock = await takeLock(env, directory, purpose, PIN_FILE).catch(async (error: unknown) => {
+/**
+ * Takes the pin of the store in `directory`, or another lock whose file is nothing but the lock, and goes with it. Rejects as
+ * {@link takeLock} does.
+ */
+export async function takePin(env: Env, directory: string, purpose: string, name: string = PIN_FILE): Promise<Pin> {
+  const lock = await takeLock(env, directory, purpose, name).catch(async (error: unknown) => {
     // Who may only read the directory cannot hold a pin, and must heed that of others all the same.
-    const owner = isPapyraError(error, "STORAGE_FAILED") ? await lockOwner(env, directory, PIN_FILE) : undefined;
+    const owner = isPapyraError(error, "STORAGE_FAILED") ? await lockOwner(env, directory, name) : undefined;
     throw owner === undefined ? error : storeLocked(directory, owner);
   });
   const release = async (): Promise<void> => {
     try {
-      if (await isHeldAt(env, directory, lock, PIN_FILE)) await env.fs.remove(join(directory, PIN_FILE));
+      if (await isHeldAt(env, directory, lock, name)) await env.fs.remove(join(directory, name));
     } finally {
       await lock.release(); // whatever befalls the file
     }
@@ -112,7 +115,8 @@ async function writeOwner(env: Env, path: string, owner: ClaimOwner): Promise<vo
   }
 }
 
-async function readOwner(env: Env, path: string): Promise<ClaimOwner | undefined> {
+/** Whose a lock is or was, by its file. */
+export async function readOwner(env: Env, path: string): Promise<ClaimOwner | undefined> {
   const fields = parseObject(await readStart(env.fs, path, OWNER_BYTES));
   return typeof fields?.pid === "number" && typeof fields.host === "string"
     ? (fields as unknown as ClaimOwner)

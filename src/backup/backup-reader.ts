@@ -3,7 +3,7 @@
 import type { Backend, Claim, Segment, StoreView } from "../backends/backend.ts";
 import { LIMITS_DEFAULT } from "../backends/limits.ts";
 import { PapyraError } from "../errors.ts";
-import { LOG_NAMES } from "../log/record.ts";
+import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { parseFileName } from "../log/segments.ts";
 import { type BackedUpSegment, type Manifest, type Part, partName } from "./manifest.ts";
 import { getUnjudged, type ObjectStore } from "./objects.ts";
@@ -21,8 +21,9 @@ export function backupReader(objects: ObjectStore, manifest: Manifest): Backend 
   );
   /** The part that was read last: readers ask for the end of a segment, then for the next lines. */
   let held: { readonly name: string; readonly bytes: Buffer } | undefined;
-  const load = async (name: string, part: Part, segment: BackedUpSegment): Promise<Buffer> => {
-    if (held?.name !== name) held = { name, bytes: await loadPart(objects, manifest, name, part, segment) };
+  const load = async (log: LogName, part: Part, { name: segment }: BackedUpSegment): Promise<Buffer> => {
+    const name = partName(log, part);
+    if (held?.name !== name) held = { name, bytes: await loadPart(objects, manifest, log, part, segment) };
     return held.bytes;
   };
   return {
@@ -41,7 +42,7 @@ export function backupReader(objects: ObjectStore, manifest: Manifest): Backend 
         const [start, end] = [Math.max(0, from - at), Math.min(part.bytes, to - at)];
         at += part.bytes;
         if (start >= end) continue;
-        yield (await load(partName(found.log, part), part, found.one)).subarray(start, end);
+        yield (await load(found.log, part, found.one)).subarray(start, end);
       }
     },
     quarantine: readOnly,
@@ -64,20 +65,21 @@ function needsServer({ id }: Manifest): PapyraError {
   );
 }
 
-/** A part, verified. */
-async function loadPart(
+/** A part of `whose`, verified. Rejects with BACKUP_DAMAGED. */
+export async function loadPart(
   objects: ObjectStore,
   { id }: Manifest,
-  name: string,
+  log: LogName,
   part: Part,
-  segment: BackedUpSegment,
+  whose: string,
 ): Promise<Buffer> {
+  const name = partName(log, part);
   const bytes = await getUnjudged(objects, name);
   if (bytes !== undefined && sha256Of(bytes) === part.sha256) return bytes;
   const what = bytes === undefined ? "is gone" : "is not what was stored";
-  throw new PapyraError("BACKUP_DAMAGED", `backup ${id}: ${name}, a part of ${segment.name}, ${what}`, {
+  throw new PapyraError("BACKUP_DAMAGED", `backup ${id}: ${name}, a part of ${whose}, ${what}`, {
     hint: "use another backup: papyra backup list; what else is damaged: papyra backup verify",
-    details: { backup: id, object: name, segment: segment.name },
+    details: { backup: id, object: name, segment: whose },
   });
 }
 

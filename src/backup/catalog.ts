@@ -61,6 +61,8 @@ export interface Catalog {
   readonly entries: readonly CatalogEntry[];
   /** What is wrong with it, in words. */
   readonly problems: readonly string[];
+  /** The numbers of the entries that are missing, damaged or replaced: what they said is not known any more. */
+  readonly lost: readonly number[];
   /** `number:sha256` of the last entry: kept elsewhere, it proves later that nothing before it was changed or removed. */
   readonly anchor: string | undefined;
 }
@@ -108,6 +110,7 @@ export async function appendToCatalog(objects: ObjectStore, event: CatalogEvent)
 export async function readCatalog(objects: ObjectStore, anchor?: string): Promise<Catalog> {
   const entries: CatalogEntry[] = [];
   const problems: string[] = [];
+  const lost = new Set<number>();
   const hashes = new Map<number, string>();
   let n = 0;
   for await (const { name } of objects.list(PREFIX)) {
@@ -116,21 +119,27 @@ export async function readCatalog(objects: ObjectStore, anchor?: string): Promis
       problems.push(`${name} is no entry of a catalog`);
       continue;
     }
-    for (n += 1; n < number; n++) problems.push(`${nameOf(n)} is missing`);
+    for (n += 1; n < number; n++) {
+      problems.push(`${nameOf(n)} is missing`);
+      lost.add(n);
+    }
     const bytes = (await getUnjudged(objects, name)) ?? Buffer.alloc(0);
     hashes.set(n, sha256Of(bytes));
     const entry = decodeSealed(bytes) as CatalogEntry | undefined;
     if (entry === undefined || entry.n !== n) {
       problems.push(`${name} is damaged`);
+      lost.add(n);
       continue;
     }
-    const before = hashes.get(n - 1) ?? null;
-    if (entry.previous !== before) problems.push(`${name} does not follow the entry before it`);
+    if (entry.previous !== (hashes.get(n - 1) ?? null)) {
+      problems.push(`${name} does not follow the entry before it`);
+      if (!lost.has(n - 1)) for (const either of [n - 1, n]) if (either > 0) lost.add(either); // one of them was replaced
+    }
     entries.push(entry);
   }
   const last = hashes.get(n);
   if (anchor !== undefined) problems.push(...againstAnchor(anchor, hashes));
-  return { entries, problems, anchor: last === undefined ? undefined : `${n}:${last}` };
+  return { entries, problems, lost: [...lost], anchor: last === undefined ? undefined : `${n}:${last}` };
 }
 
 function againstAnchor(anchor: string, hashes: ReadonlyMap<number, string>): string[] {

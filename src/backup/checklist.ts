@@ -3,6 +3,7 @@
 import type { Env } from "../env/env.ts";
 import { isPapyraError } from "../errors.ts";
 import { quoted } from "../quoted.ts";
+import { leftoversAt } from "./leftovers.ts";
 import type { ObjectStore } from "./objects.ts";
 import { drillsOf, type RepositoryView, viewRepository } from "./repository.ts";
 import { spanOf } from "./status.ts";
@@ -20,7 +21,13 @@ export interface ChecklistOptions {
 }
 
 export interface ChecklistItem {
-  readonly name: "daily backup" | "weekly restore test" | "scan" | "restore procedure" | "quarantine directory";
+  readonly name:
+    | "daily backup"
+    | "weekly restore test"
+    | "scan"
+    | "restore procedure"
+    | "quarantine directory"
+    | "leftovers";
   readonly verdict: "done" | "not done" | "cannot be told";
   readonly detail: string;
   /** What to do next, or undefined. */
@@ -47,6 +54,7 @@ export async function checklist(objects: ObjectStore, env: Env, options: Checkli
     scanItem(options.path),
     await restoreProcedure(env, options.restoreProcedure),
     quarantine(options.quarantineDir),
+    await leftovers(env, [options.path, objects.location]),
   ];
   const open = items.filter(({ verdict }) => verdict === "not done");
   const verdict =
@@ -109,6 +117,17 @@ function quarantine(dir: string | undefined): ChecklistItem {
   return dir === undefined
     ? item(name, "not done", "the configuration names none: recovery would not keep what it takes out", next)
     : item(name, "done", dir, next);
+}
+
+/** Restores and drills that were killed; those to other targets nobody knows of. */
+async function leftovers(env: Env, bases: readonly string[]): Promise<ChecklistItem> {
+  const found = (await Promise.all(bases.map((base) => leftoversAt(env, base)))).flat();
+  const left = found.filter(({ owner }) => owner !== "at work");
+  if (left.length === 0)
+    return item("leftovers", "done", "none of restores and drills beside the store and the repository", "");
+  const names = left.map(({ path, owner }) => `${path}${owner === "gone" ? " (the next one there removes it)" : ""}`);
+  const next = `see that nobody uses them, then: rm -rf ${left.map(({ path }) => quoted(path)).join(" ")}`;
+  return item("leftovers", "not done", `of restores or drills that were killed: ${names.join(", ")}`, next);
 }
 
 function item(name: ChecklistItem["name"], verdict: "done" | "not done", detail: string, next: string): ChecklistItem {

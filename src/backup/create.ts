@@ -21,6 +21,7 @@ import {
   manifestName,
   newBackupId,
 } from "./manifest.ts";
+import { storeGroups } from "./groups.ts";
 import type { ObjectStore } from "./objects.ts";
 import { newestGood, viewRepository, withLines } from "./repository.ts";
 import { sha256Of } from "./sealed-json.ts";
@@ -153,7 +154,8 @@ async function make(
   const anomalies: string[] = cut.findings.map(({ file, detail }) => `${file}: ${detail}`);
   for (const log of LOG_NAMES) {
     const copied: CopiedLog = await copy.log(log);
-    logs[log] = { ...copied.log, ...(grouped?.groups === undefined ? {} : { groups: grouped.groups[log] }) };
+    const groups = grouped?.groups?.[log];
+    logs[log] = { ...copied.log, ...(groups === undefined ? {} : await storeGroups(copy.sink, log, groups)) };
     anomalies.push(...copied.anomalies);
   }
   const manifest: Manifest = {

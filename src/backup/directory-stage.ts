@@ -6,12 +6,15 @@ import { syncAncestors } from "../env/durable.ts";
 import type { Env } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
 import { quoted } from "../quoted.ts";
+import { holdPlace, removeBuilt, sweepBeside } from "./leftovers.ts";
 
 /** Rejects with TARGET_NOT_EMPTY. */
 export async function stageDirectory(env: Env, target: string): Promise<Stage> {
+  await sweepBeside(env, target);
   await assertEmpty(env, target);
   const { fs } = env;
   const staging = `${target}.restoring-${env.random.hex(4)}`;
+  const hold = await holdPlace(env, staging, "restore");
   const backend = fileBackend({ path: staging }, env);
   return {
     backend,
@@ -31,11 +34,12 @@ export async function stageDirectory(env: Env, target: string): Promise<Stage> {
     async publish() {
       await fs.rename(staging, target);
       await syncAncestors(fs, target);
+      await hold.release();
     },
     async discard() {
       try {
-        for (const name of await fs.list(staging)) await fs.remove(`${staging}/${name}`);
-        await fs.removeDir(staging);
+        await removeBuilt(fs, staging);
+        await hold.release();
       } catch {
         // it stays, named after what it is: the disk that made the restore fail may not be able to do this either
       }

@@ -1,7 +1,7 @@
 // A repository in a directory. Objects are files, put in place by temporary file, sync, rename and directory sync. A hold is a
 // file in holds/ that its holder keeps locked: the kernel frees it when the process dies, and whoever comes next removes it.
 import { dirname, join } from "node:path";
-import { publish, readSmall, readStart, syncAncestors, writeAll, writeTemporary } from "../env/durable.ts";
+import { publish, readSmall, syncAncestors, writeAll, writeTemporary } from "../env/durable.ts";
 import type { Env, FileLock, FileStat } from "../env/env.ts";
 import { isPapyraError, PapyraError } from "../errors.ts";
 import { parseObject } from "../log/codec.ts";
@@ -12,6 +12,7 @@ import {
   type HoldMode,
   OBJECT_BYTES_MAX,
   type ObjectInfo,
+  type ObjectStart,
   type ObjectStore,
   repositoryLocked,
 } from "./objects.ts";
@@ -89,22 +90,30 @@ class DirectoryObjects implements ObjectStore {
   }
 
   async get(name: string): Promise<Buffer | undefined> {
+    return (await this.#read(name, Number.POSITIVE_INFINITY))?.bytes;
+  }
+
+  async start(name: string, bytesMax: number): Promise<ObjectStart | undefined> {
+    return (await this.stat(name)) === undefined ? undefined : this.#read(name, bytesMax);
+  }
+
+  async #read(name: string, bytesMax: number): Promise<ObjectStart | undefined> {
     const { fs } = this.env;
     const path = this.#path(name);
     if ((await fs.stat(path))?.kind !== "file") return undefined;
     const file = await ifThere(fs.open(path, "read")); // it may be gone by now
     if (file === undefined) return undefined;
     try {
-      const { bytes } = await file.stat(); // of the very file that is read: another one may have the name by now
+      const { bytes, changedMs } = await file.stat(); // of the very file that is read: another one may have the name by now
       if (bytes > 2 * OBJECT_BYTES_MAX)
         throw new PapyraError("STORAGE_FAILED", `${path} has ${bytes} bytes: that is no object`);
-      const whole = Buffer.allocUnsafe(bytes);
-      for (let at = 0; at < bytes; ) {
-        const count = await file.read(whole.subarray(at), at);
+      const wanted = Buffer.allocUnsafe(Math.min(bytes, bytesMax));
+      for (let at = 0; at < wanted.length; ) {
+        const count = await file.read(wanted.subarray(at), at);
         if (count === 0) throw new PapyraError("STORAGE_FAILED", `${path} became shorter while it was read`);
         at += count;
       }
-      return whole;
+      return { info: { name, bytes, storedMs: changedMs }, bytes: wanted };
     } finally {
       await file.close();
     }
@@ -113,12 +122,6 @@ class DirectoryObjects implements ObjectStore {
   async stat(name: string): Promise<ObjectInfo | undefined> {
     const stat = await this.#settled(this.#path(name));
     return stat?.kind === "file" ? { name, bytes: stat.bytes, storedMs: stat.changedMs } : undefined;
-  }
-
-  async start(name: string, bytesMax: number): Promise<Buffer | undefined> {
-    const { fs } = this.env;
-    const path = this.#path(name);
-    return (await fs.stat(path))?.kind === "file" ? readStart(fs, path, bytesMax) : undefined;
   }
 
   async *list(prefix: string): AsyncGenerator<ObjectInfo> {

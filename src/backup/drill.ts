@@ -1,14 +1,19 @@
 // A drill: restores a backup to a scratch place, as one would at night, and says whether that gave the store that it should
 // have given, and how long it took. A backup is worth what its restore has shown.
 import { fileBackend } from "../backends/files.ts";
-import type { Env, Fs } from "../env/env.ts";
+import type { Env } from "../env/env.ts";
 import { isPapyraError } from "../errors.ts";
+import { LOG_NAMES } from "../log/record.ts";
 import type { Divergence } from "../ops/replay.ts";
+import { backupReader } from "./backup-reader.ts";
 import { appendToCatalog } from "./catalog.ts";
 import { describeGroups, type DrilledGroups, drillGroups, type ScratchStore } from "./drill-groups.ts";
 import type { Manifest } from "./manifest.ts";
+import { groupsOf } from "./groups.ts";
+import { holdPlace, removeBuilt, sweepScratch } from "./leftovers.ts";
 import type { ObjectStore } from "./objects.ts";
 import { choosePoint } from "./points.ts";
+import { planRebuild } from "./rebuild.ts";
 import { locateBackup, ofOneStore, viewRepository } from "./repository.ts";
 import { restoreBackup } from "./restore.ts";
 import { type DefinedActors, digestOfStates, foldStates } from "./states.ts";
@@ -49,17 +54,21 @@ export interface DrillReport {
   readonly anchor: string;
 }
 
-/** Rejects with BACKUP_NOT_FOUND, TARGET_NOT_EMPTY, STORAGE_FULL (nothing was learnt about the backup), or the signal's reason. */
+/**
+ * A damaged catalog makes it fail, too: nobody can say whether what is lost there was about this backup. Rejects with
+ * BACKUP_NOT_FOUND, TARGET_NOT_EMPTY, STORAGE_FULL (nothing was learnt about the backup), or the signal's reason.
+ */
 export async function drillBackup(objects: ObjectStore, env: Env, options: DrillOptions): Promise<DrillReport> {
   const { backup: wanted = "latest", store } = options;
   const all = await viewRepository(objects);
   const view = wanted === "latest" ? ofOneStore(all, store) : all;
   const { id: backup, manifest, problems } = locateBackup(view, wanted);
   const started = env.clock.monotonicMs();
+  await sweepScratch(env, options.scratch);
   const result =
     manifest === undefined
       ? { outcome: "fail" as const, difference: `it cannot be used: ${problems.join("; ")}`, ...NOTHING }
-      : await tryAll(objects, env, manifest, options);
+      : judgeRest(await tryAll(objects, env, manifest, options), all.catalog.problems);
   const { outcome, difference } = result;
   const seconds = (env.clock.monotonicMs() - started) / 1000;
   const whole =
@@ -82,16 +91,39 @@ type Result = Pick<
 
 /** What files can show, and then what only a server can. */
 async function tryAll(objects: ObjectStore, env: Env, manifest: Manifest, options: DrillOptions): Promise<Result> {
-  const result = await tryRestore(objects, env, manifest.id, options);
+  const result = await tryRestore(objects, env, manifest, options);
   if (result.outcome !== "pass") return result;
   const { groups, difference } = await drillGroups(objects, env, manifest, options.scratchServer, options.signal);
   return difference === undefined ? { ...result, groups } : { ...result, groups, outcome: "fail", difference };
 }
 
-async function tryRestore(objects: ObjectStore, env: Env, backup: string, options: DrillOptions): Promise<Result> {
+/** A restore does without the catalog, so that it works at night; a drill says by day that something is wrong with it. */
+function judgeRest(result: Result, problems: readonly string[]): Result {
+  const [problem] = problems;
+  if (problem === undefined || result.outcome === "fail") return result;
+  return { ...result, outcome: "fail", difference: `the catalog is damaged: ${problem}` };
+}
+
+async function tryRestore(objects: ObjectStore, env: Env, manifest: Manifest, options: DrillOptions): Promise<Result> {
+  const hold = await holdPlace(env, options.scratch, "drill");
+  try {
+    return await restoreAndJudge(objects, env, manifest, options);
+  } finally {
+    await hold.release();
+  }
+}
+
+async function restoreAndJudge(
+  objects: ObjectStore,
+  env: Env,
+  manifest: Manifest,
+  options: DrillOptions,
+): Promise<Result> {
+  const { id: backup } = manifest;
   const { scratch, states: definitions, signal, onProgress } = options;
   let restored;
   try {
+    await readWhatIsNotRestored(objects, manifest, signal);
     restored = await restoreBackup(objects, env, scratch, { point: { backup }, signal, onProgress });
   } catch (error) {
     if (!isPapyraError(error) || !["BACKUP_DAMAGED", "BACKUP_NOT_FOUND"].includes(error.code)) throw error;
@@ -104,8 +136,21 @@ async function tryRestore(objects: ObjectStore, env: Env, backup: string, option
     const judged = await judgeStates(objects, env, backup, options, definitions);
     return { ...measured, ...judged, replaySeconds: (env.clock.monotonicMs() - started) / 1000 };
   } finally {
-    if (options.keep !== true) await removeStore(env.fs, scratch);
+    if (options.keep !== true) await removeBuilt(env.fs, scratch);
   }
+}
+
+/** Of a segment without records a restore takes nothing over, and files have no consumer groups; that these are what was stored is asked all the same. */
+async function readWhatIsNotRestored(objects: ObjectStore, manifest: Manifest, signal: AbortSignal | undefined) {
+  const source = backupReader(objects, manifest);
+  const restored = new Map<string, number>();
+  for (const { whole, cut } of await planRebuild(source, {})) {
+    for (const { name, bytes } of whole) restored.set(name, bytes);
+    if (cut !== undefined) restored.set(cut.segment.name, cut.bytes);
+  }
+  for (const { name, id, bytes } of (await source.view()).segments)
+    for await (const _ of source.read(name, restored.get(name) ?? 0, bytes, id)) signal?.throwIfAborted();
+  for (const log of LOG_NAMES) await groupsOf(objects, manifest, log);
 }
 
 /** Two folds that differ say nothing about the backup, and everything about the definition. */
@@ -145,14 +190,4 @@ async function judgeStates(
 
 function firstDifference({ persistenceId, revision, seq, eventType }: Divergence): string {
   return `first after revision ${revision} (seq ${seq}, ${eventType}) of ${persistenceId}`;
-}
-
-/** A store that a restore has made has no directories in it but those that reading leaves. */
-async function removeStore(fs: Fs, path: string): Promise<void> {
-  for (const name of await fs.list(path)) {
-    const at = `${path}/${name}`;
-    if ((await fs.stat(at))?.kind === "directory") await removeStore(fs, at);
-    else await fs.remove(at);
-  }
-  await fs.removeDir(path);
 }

@@ -30,8 +30,9 @@ export async function restoreInPlace(
 ): Promise<InPlaceReport> {
   const live = fileBackend({ path: target }, env);
   const { identity } = await live.view();
-  // The safety backup would be the newest one: what shall be restored is decided before it is made.
-  const { manifest } = await choosePoint(objects, await viewRepository(objects), options.point ?? {}, identity?.store);
+  // The safety backup would be the newest one, of the newest lineage: what shall be restored is decided before it is made.
+  const chosen = await choosePoint(objects, await viewRepository(objects), options.point ?? {}, identity?.store);
+  const { manifest } = chosen;
   if (identity !== undefined && identity.store !== manifest.store) {
     throw new PapyraError(
       "OPTION_INVALID",
@@ -41,8 +42,6 @@ export async function restoreInPlace(
       },
     );
   }
-  const { point: wanted = {} } = options;
-  const point = "timeMs" in wanted || "seq" in wanted ? wanted : { backup: manifest.id };
   const claim = await live.claim("restore in place");
   try {
     const note = `before a restore of ${manifest.id} in its place`;
@@ -54,7 +53,7 @@ export async function restoreInPlace(
     );
     const built = `${target}.restored-${safety.backup.id}`;
     const before = `${target}.before-${safety.backup.id}`;
-    const report = await restoreBackup(objects, env, built, { ...options, point, store: identity?.store });
+    const report = await restoreBackup(objects, env, built, options, { decided: chosen });
     await env.fs.rename(target, before);
     await env.fs.rename(built, target);
     await syncAncestors(env.fs, target);

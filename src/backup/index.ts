@@ -33,6 +33,7 @@ export {
   type HoldMode,
   OBJECT_BYTES_MAX,
   type ObjectInfo,
+  type ObjectStart,
   type ObjectStore,
 } from "./objects.ts";
 export type { Compression } from "./pack.ts";

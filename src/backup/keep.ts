@@ -23,9 +23,13 @@ export interface Keepable {
   readonly instantMs: number;
   readonly good: boolean;
   readonly pinned: boolean;
+  /** Nobody knows: it is kept as if it were. */
+  readonly maybePinned?: boolean;
 }
 
 const KNOWN = ["last", "hourly", "daily", "weekly", "monthly", "yearly", "withinMs", "minGood"];
+/** Why a backup stays of which nobody knows any more whether it is pinned. */
+export const MAYBE_PINNED = "what is lost of the catalog may have pinned it";
 const DAY_MS = 86_400_000;
 
 /** The period that a time is in, by name. */
@@ -57,7 +61,10 @@ export function chooseKept(backups: readonly Keepable[], policy: KeepPolicy, now
   const kept = new Map<string, string[]>();
   const keep = (id: string, why: string): void => void kept.set(id, [...(kept.get(id) ?? []), why]);
   const newestFirst = [...backups].filter(({ good }) => good).reverse();
-  for (const { id, pinned } of backups) if (pinned) keep(id, "pinned");
+  for (const { id, pinned, maybePinned } of backups) {
+    if (pinned) keep(id, "pinned");
+    else if (maybePinned === true) keep(id, MAYBE_PINNED);
+  }
   for (const { id } of newestFirst.slice(0, policy.last ?? 0)) keep(id, "last");
   for (const { id, instantMs } of newestFirst) {
     if (policy.withinMs !== undefined && nowMs - instantMs <= policy.withinMs) keep(id, "within");

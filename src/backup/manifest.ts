@@ -35,6 +35,8 @@ export interface BackedUpLog {
   readonly segments: readonly BackedUpSegment[];
   /** The consumer groups that followed it, at the same instant; where the store's place has such. */
   readonly groups?: readonly GroupState[];
+  /** Instead of `groups`, where they are many: together these parts are lines of JSON (groups.ts). */
+  readonly group_parts?: readonly Part[];
 }
 
 /** What a part is of. */
@@ -165,8 +167,10 @@ export function* partsOf({ logs, server_file: file }: Manifest): Generator<{
   readonly part: Part;
 }> {
   for (const part of file?.parts ?? []) yield { log: "rdb", part };
-  for (const log of LOG_NAMES)
+  for (const log of LOG_NAMES) {
     for (const { parts } of logs[log].segments) for (const part of parts) yield { log, part };
+    for (const part of logs[log].group_parts ?? []) yield { log, part };
+  }
 }
 
 /** How many bytes a restore of it writes, about. */

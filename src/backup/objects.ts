@@ -20,6 +20,12 @@ export interface ObjectInfo {
   readonly storedMs: number;
 }
 
+/** How an object begins. */
+export interface ObjectStart {
+  readonly info: ObjectInfo;
+  readonly bytes: Buffer;
+}
+
 /** Who works on a repository. */
 export interface Holder {
   readonly pid: number;
@@ -54,8 +60,11 @@ export interface ObjectStore {
   get(name: string): Promise<Buffer | undefined>;
   /** What is known of an object without reading it, or undefined when it is not there. */
   stat(name: string): Promise<ObjectInfo | undefined>;
-  /** The first bytes of an object, at most so many. Where a place does not have this, the whole object is read instead. */
-  start?(name: string, bytesMax: number): Promise<Buffer | undefined>;
+  /**
+   * The first bytes of an object, at most so many, and what is known of that very object, whoever replaces it meanwhile. Where a
+   * place does not have this, the whole object is read instead.
+   */
+  start?(name: string, bytesMax: number): Promise<ObjectStart | undefined>;
   /** Every object whose name begins with `prefix`, sorted by name. */
   list(prefix: string): AsyncIterable<ObjectInfo>;
   /** Removes an object; does nothing when it is not there. */

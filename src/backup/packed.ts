@@ -13,7 +13,7 @@ import {
   openKeyring,
   putChecksum,
 } from "./keyring.ts";
-import type { Hold, HoldMode, ObjectInfo, ObjectStore } from "./objects.ts";
+import type { Hold, HoldMode, ObjectInfo, ObjectStart, ObjectStore } from "./objects.ts";
 import { type Compression, COMPRESSIONS, HEADER_BYTES, pack, plainBytesOf, readHeader, unpack } from "./pack.ts";
 
 export interface PackedOptions {
@@ -121,17 +121,19 @@ class PackedObjects implements Packed {
   /** With the plain size; the key is needed for the name of a part alone. */
   async stat(name: string): Promise<ObjectInfo | undefined> {
     for (const at of await this.#places(name)) {
-      const info = await this.#objects.stat(at);
-      const start = info === undefined ? undefined : await this.#start(at);
-      if (info === undefined || start === undefined) continue;
-      return { name, bytes: plainBytesOf(name, start, info.bytes), storedMs: info.storedMs };
+      const start = await this.#start(at);
+      if (start === undefined) continue;
+      const { info, bytes } = start;
+      return { name, bytes: plainBytesOf(name, bytes, info.bytes), storedMs: info.storedMs };
     }
     return undefined;
   }
 
-  async #start(at: string): Promise<Buffer | undefined> {
+  async #start(at: string): Promise<ObjectStart | undefined> {
     if (this.#objects.start !== undefined) return this.#objects.start(at, HEADER_BYTES);
-    return this.#objects.get(at);
+    const info = await this.#objects.stat(at);
+    const bytes = info === undefined ? undefined : await this.#objects.get(at);
+    return info === undefined || bytes === undefined ? undefined : { info, bytes };
   }
 
   /** `bytes` are those that an object takes in its place: the plain sizes would cost one look at each. */

@@ -3,13 +3,14 @@ import type { Backend, StoreView } from "../backends/backend.ts";
 import { identityOf } from "../backends/identities.ts";
 import { PapyraError } from "../errors.ts";
 import { encodeIdentity, seedOf } from "../log/codec.ts";
+import { commonUntil } from "../log/lineage.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { linesBackwards } from "../ops/backwards.ts";
 import { backupReader } from "./backup-reader.ts";
 import type { Instant } from "./instant.ts";
 import type { Manifest } from "./manifest.ts";
 import type { ObjectStore } from "./objects.ts";
-import { type BackupInfo, findBackup, ofOneStore, type RepositoryView, withLines } from "./repository.ts";
+import { type BackupInfo, findBackup, newestGood, ofOneStore, type RepositoryView, withLines } from "./repository.ts";
 
 /** Where in the history. */
 export type Point =
@@ -20,17 +21,23 @@ export type Point =
   /** Up to this record, and in the other logs up to its time. */
   | { readonly log: LogName; readonly seq: number };
 
+type Within = Extract<Point, { timeMs: number } | { seq: number }>;
+type Good = BackupInfo & { readonly manifest: Manifest };
+
 /** A backup and how much of it. */
 export interface Chosen {
   readonly manifest: Manifest;
   /** Empty: all of it. */
   readonly instant: Instant;
   readonly info: BackupInfo;
+  /** A good backup that has other records up to the point, in a history that a later restore has cut off. */
+  readonly passedOver: Manifest | undefined;
 }
 
 /**
- * Of the backups of one store, unless the point names one by its id. Rejects with BACKUP_NOT_FOUND, BACKUP_DAMAGED, RESTORE_OUT_OF_RANGE (naming the
- * nearest points), OPTION_INVALID (there are several stores, and none was named).
+ * Of the backups of one store, unless the point names one by its id. A time and a seq are those of one history: of the newest good
+ * backup's lineage and those that it goes on from, as far as it does. Rejects with BACKUP_NOT_FOUND, BACKUP_DAMAGED, RESTORE_OUT_OF_RANGE
+ * (naming the nearest points, and a backup of another history that has it), OPTION_INVALID (there are several stores, and none was named).
  */
 export async function choosePoint(
   objects: ObjectStore,
@@ -41,42 +48,90 @@ export async function choosePoint(
   if (!("timeMs" in point) && !("seq" in point)) {
     const { backup = "latest" } = point;
     const info = findBackup(backup === "latest" ? ofOneStore(all, store) : all, backup);
-    return { manifest: info.manifest, instant: {}, info };
+    return { manifest: info.manifest, instant: {}, info, passedOver: undefined };
   }
   const repository = withLines(ofOneStore(all, store));
   const good = [...repository.backups, ...repository.watched].filter(
-    (info): info is BackupInfo & { manifest: Manifest } => info.good && info.manifest !== undefined,
+    (info): info is Good => info.good && info.manifest !== undefined,
   );
-  const info = good.find(({ manifest }) => reaches(manifest, point));
+  const newest = newestGood(repository)?.manifest;
+  if (newest === undefined) throw outOfRange(describe(point), [], point);
+  const passedOver = await cutOff(objects, good, newest, point);
+  const own = good.filter(({ manifest }) => lineOf(newest).includes(manifest.lineage));
+  const info = own.find((one) => reaches(one.manifest, point, newest, good));
   if (info === undefined)
-    throw outOfRange(
-      describe(point),
-      good.map(({ manifest }) => manifest),
-      point,
-    );
+    throw passedOver === undefined ? outside(own, newest, point) : onlyCutOff(passedOver, newest, point);
+  return { ...(await cutAt(objects, info, newest, point, own)), passedOver };
+}
+
+async function cutAt(objects: ObjectStore, info: Good, newest: Manifest, point: Within, own: readonly Good[]) {
   const { manifest } = info;
   const backend = backupReader(objects, manifest);
   const view = await backend.view();
-  const timeMs = "timeMs" in point ? point.timeMs : await timeOf(backend, view, point, good);
-  const last = {} as Record<LogName, number>;
+  const timeMs = "timeMs" in point ? point.timeMs : await timeOf(backend, view, point, own);
+  const instant = {} as Record<LogName, number>;
   for (const log of LOG_NAMES) {
+    const until = commonUntil(log, manifest, newest);
     const { seq, next } = await endAt(backend, view, log, timeMs);
-    last[log] = seq;
+    instant[log] = Math.min(seq, until);
+    if (log !== "journal" || ("seq" in point && point.log === "journal") || seq >= until) continue;
     // What was taken out there may have happened before that time: without it, states would be those of an earlier one.
-    if (log !== "journal" || ("seq" in point && point.log === "journal") || next === undefined || next === seq + 1)
-      continue;
+    if (next === undefined || next === seq + 1) continue;
     const gone = `journal seq ${seq + 1} to ${next - 1} were written before seq ${next}, and compaction or recovery has taken them out`;
     throw outOfRange(`${describe(point)}: ${gone} before the backup was made`, [manifest], point);
   }
-  if ("seq" in point) last[point.log] = point.seq;
-  if ("seq" in point && point.log === "journal")
-    last.snapshots = await lastSnapshotOf(backend, view, point.seq, timeMs);
-  else if (LOG_NAMES.every((log) => last[log] === 0)) throw outOfRange(describe(point), [manifest], point);
-  return { manifest, instant: last, info };
+  if ("seq" in point) instant[point.log] = point.seq;
+  if ("seq" in point && point.log === "journal") {
+    const last = await lastSnapshotOf(backend, view, point.seq, timeMs);
+    instant.snapshots = Math.min(last, commonUntil("snapshots", manifest, newest));
+  } else if (LOG_NAMES.every((log) => instant[log] === 0)) throw outOfRange(describe(point), [manifest], point);
+  return { manifest, instant, info };
 }
 
-function reaches({ instant, logs }: Manifest, point: Extract<Point, { timeMs: number } | { seq: number }>): boolean {
-  return "timeMs" in point ? instant * 1000 >= point.timeMs : logs[point.log].last_seq >= point.seq && point.seq >= 1;
+/** The lineages of a history, the oldest first. */
+function lineOf({ ancestors, lineage }: Manifest): string[] {
+  return [...ancestors.map((one) => one.lineage), lineage];
+}
+
+/** Whether a backup of one of the lineages of the newest one has everything of that history up to the point. */
+function reaches(manifest: Manifest, point: Within, newest: Manifest, good: readonly Good[]): boolean {
+  if ("seq" in point) {
+    const last = Math.min(manifest.logs[point.log].last_seq, commonUntil(point.log, manifest, newest));
+    return point.seq >= 1 && point.seq <= last;
+  }
+  if (manifest.instant * 1000 < point.timeMs) return false;
+  if (manifest.lineage === newest.lineage) return true;
+  // Where the next lineage had begun by then, the history has records that a backup of this one cannot have.
+  const line = lineOf(newest);
+  const next = line[line.indexOf(manifest.lineage) + 1];
+  const begun = good.find((one) => one.manifest.lineage === next)?.manifest.store_created;
+  return begun !== undefined && point.timeMs < begun * 1000;
+}
+
+/** The first good backup that has records up to the point which are not of the history of the newest one. */
+async function cutOff(
+  objects: ObjectStore,
+  good: readonly Good[],
+  newest: Manifest,
+  point: Within,
+): Promise<Manifest | undefined> {
+  const seen = new Set<string>();
+  for (const { manifest } of good) {
+    const { lineage, instant, logs } = manifest;
+    const isElsewhere = (log: LogName, last: number): boolean => last > commonUntil(log, manifest, newest);
+    if ("seq" in point) {
+      if (logs[point.log].last_seq >= point.seq && isElsewhere(point.log, point.seq)) return manifest;
+      continue;
+    }
+    // Of one lineage, all that reach so far have the same records up to there.
+    if (seen.has(lineage) || instant * 1000 < point.timeMs) continue;
+    const more = LOG_NAMES.filter((log) => isElsewhere(log, logs[log].last_seq));
+    if (more.length > 0) seen.add(lineage);
+    const backend = backupReader(objects, manifest);
+    const view = await backend.view();
+    for (const log of more) if (isElsewhere(log, (await endAt(backend, view, log, point.timeMs)).seq)) return manifest;
+  }
+  return undefined;
 }
 
 /** When the record of a point was written. */
@@ -84,7 +139,7 @@ async function timeOf(
   backend: Backend,
   view: StoreView,
   point: { readonly log: LogName; readonly seq: number },
-  good: readonly { readonly manifest: Manifest }[],
+  good: readonly Good[],
 ): Promise<number> {
   for await (const { seq, timestamp } of stampsBackwards(backend, view, point.log)) {
     if (seq === point.seq) return Math.round(timestamp * 1000);
@@ -142,16 +197,34 @@ async function* stampsBackwards(
   }
 }
 
-function describe(point: Extract<Point, { timeMs: number } | { seq: number }>): string {
+function describe(point: Within): string {
   return "timeMs" in point ? new Date(point.timeMs).toISOString() : `${point.log}:${point.seq}`;
 }
 
+function outside(own: readonly Good[], newest: Manifest, point: Within): PapyraError {
+  const spans = own.map(({ manifest }) => {
+    const logs = LOG_NAMES.map((log) => {
+      const last_seq = Math.min(manifest.logs[log].last_seq, commonUntil(log, manifest, newest));
+      return [log, { ...manifest.logs[log], last_seq }] as const;
+    });
+    return { ...manifest, logs: Object.fromEntries(logs) as Manifest["logs"] };
+  });
+  return outOfRange(describe(point), spans, point);
+}
+
+function onlyCutOff({ id, lineage }: Manifest, newest: Manifest, point: Within): PapyraError {
+  return new PapyraError(
+    "RESTORE_OUT_OF_RANGE",
+    `${describe(point)} is in no good backup of the present history (lineage ${newest.lineage}); backup ${id} has it, of lineage ${lineage}, which a later restore has cut off there`,
+    {
+      hint: `to restore that backup, to its end: papyra backup restore --target <dir> --to-backup ${id}`,
+      details: { cutOff: id, lineage, current: newest.lineage },
+    },
+  );
+}
+
 /** What can be reached instead, next to the point. */
-export function outOfRange(
-  what: string,
-  good: readonly Manifest[],
-  point: Extract<Point, { timeMs: number } | { seq: number }>,
-): PapyraError {
+export function outOfRange(what: string, good: readonly Manifest[], point: Within): PapyraError {
   const spans = good.map(({ id, instant, logs }) => {
     if ("seq" in point)
       return `${id} reaches from ${point.log}:${logs[point.log].first_seq ?? "nothing"} to ${point.log}:${logs[point.log].last_seq}`;

@@ -2,7 +2,7 @@
 // nothing that looks like a backup and is none: 1. the catalog says what expires; 2. the manifests go; 3. the parts go.
 import { refuseUnknown } from "../options.ts";
 import { appendToCatalog, entriesOf } from "./catalog.ts";
-import { chooseKept, type KeepPolicy, assertKeeps } from "./keep.ts";
+import { assertKeeps, chooseKept, type KeepPolicy, MAYBE_PINNED } from "./keep.ts";
 import {
   idOfManifest,
   type Manifest,
@@ -40,18 +40,30 @@ export interface PruneReport {
   readonly bytes: number;
   /** Why parts were left that no backup names, or null. */
   readonly partsKept: string | null;
+  /** Backups that stay only since an entry of the catalog is lost that may have pinned them. */
+  readonly maybePinned: readonly string[];
   readonly anchor: string | undefined;
 }
 
 const GRACE_MS = 3_600_000;
 
-/** What would go, changing nothing; at another time than now, which backups would be left then. Rejects as {@link prune} does. */
+/**
+ * What would go, changing nothing. With `atMs`: which of the backups of today would be left then, as if none were made until then; so
+ * only the rule of age (`withinMs`) answers otherwise than today. Rejects as {@link prune} does.
+ */
 export async function planPrune(objects: ObjectStore, options: PruneOptions, atMs?: number): Promise<PruneReport> {
   const { backups, watched, catalog } = await viewRepository(objects);
   const decided = decide(backups, options.keep, atMs ?? objects.env.clock.nowMs());
   const stay = backups.filter((_, i) => (decided[i] as PrunedBackup).reasons.length > 0);
   const { parts, bytes, partsKept } = await unnamed(objects, [...stay, ...watched], { ...options, graceMs: 0 });
-  return reportOf(objects, decided, { done: false, parts: parts.length, bytes, partsKept, anchor: catalog.anchor });
+  return reportOf(objects, decided, {
+    done: false,
+    atMs,
+    parts: parts.length,
+    bytes,
+    partsKept,
+    anchor: catalog.anchor,
+  });
 }
 
 /**
@@ -98,10 +110,11 @@ function decide(backups: readonly BackupInfo[], policy: KeepPolicy, nowMs: numbe
   const kept = new Map<string, string[]>();
   for (const store of stores) {
     const own = backups.filter(({ manifest }) => manifest?.store === store);
-    const keepable = own.map(({ id, good, pinned, manifest }) => ({
+    const keepable = own.map(({ id, good, pinned, maybePinned, manifest }) => ({
       id,
       good,
       pinned,
+      maybePinned,
       instantMs: instantOf(manifest) * 1000,
     }));
     for (const [id, reasons] of chooseKept(keepable, policy, nowMs)) kept.set(id, reasons);
@@ -154,10 +167,24 @@ function describe(policy: KeepPolicy): string {
 function reportOf(
   objects: ObjectStore,
   backups: readonly PrunedBackup[],
-  more: Pick<PruneReport, "done" | "parts" | "bytes" | "partsKept" | "anchor">,
+  {
+    atMs,
+    ...more
+  }: Pick<PruneReport, "done" | "parts" | "bytes" | "partsKept" | "anchor"> & { atMs?: number | undefined },
 ): PruneReport {
   const goes = backups.filter(({ reasons }) => reasons.length === 0).length;
   const verb = more.done ? "removed" : "would remove";
-  const verdict = `${verb} ${goes} of ${backups.length} backups and ${more.parts} parts (${more.bytes} bytes)`;
-  return { ok: true, verdict, repository: objects.location, backups, ...more };
+  const maybePinned = backups
+    .filter(({ reasons }) => reasons.length === 1 && reasons[0] === MAYBE_PINNED)
+    .map(({ id }) => id);
+  const unsure =
+    maybePinned.length === 0
+      ? ""
+      : `; ${maybePinned.length} stay since the catalog is damaged: what is lost of it may have pinned them`;
+  const when =
+    atMs === undefined
+      ? ""
+      : `on ${new Date(atMs).toISOString()}, if no backup is made until then, ${backups.length - goes} could still be restored: `;
+  const verdict = `${when}${verb} ${goes} of ${backups.length} backups and ${more.parts} parts (${more.bytes} bytes)${unsure}`;
+  return { ok: true, verdict, repository: objects.location, backups, maybePinned, ...more };
 }

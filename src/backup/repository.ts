@@ -27,6 +27,8 @@ export interface BackupInfo {
   readonly good: boolean;
   readonly problems: readonly string[];
   readonly pinned: boolean;
+  /** An entry of the catalog is lost that may have pinned it: it stays until somebody pins or unpins it anew. */
+  readonly maybePinned: boolean;
   readonly lastVerified: Extract<CatalogEntry, { type: "verified" }> | undefined;
   readonly lastDrilled: Extract<CatalogEntry, { type: "drilled" }> | undefined;
 }
@@ -54,7 +56,7 @@ export async function viewRepository(
     const id = idOfManifest(name);
     if (id === undefined || expired.has(id)) continue; // a prune that was interrupted has not removed its manifest yet
     const bytes = await getUnjudged(objects, name);
-    if (bytes !== undefined) backups.push(infoOf(id, bytes, catalog.entries));
+    if (bytes !== undefined) backups.push(infoOf(id, bytes, catalog));
   }
   const numbers = new Map(catalog.entries.filter(isCreation).map(({ n, backup }) => [backup, n]));
   const number = ({ id }: BackupInfo): number => numbers.get(id) ?? Number.MAX_SAFE_INTEGER;
@@ -73,7 +75,7 @@ export async function viewRepository(
     backups,
     watched,
     catalog,
-    problems: [...catalog.problems, ...vanished(backups, catalog)],
+    problems: [...catalog.problems, ...perhapsPinned(backups), ...vanished(backups, catalog)],
   };
 }
 
@@ -97,7 +99,20 @@ function isFoundDamaged(id: string, verified: readonly Extract<CatalogEntry, { t
   return depth !== undefined;
 }
 
-function infoOf(id: string, bytes: Buffer, entries: readonly CatalogEntry[]): BackupInfo {
+/** What a lost entry may have been is known only of backups that were made later, and of those about which was said anew. */
+function isPinUnknown(own: readonly CatalogEntry[], lost: readonly number[]): boolean {
+  const known = own.filter(
+    ({ type, n }) => (isPin(type) || type === "created" || type === "adopted") && !lost.includes(n),
+  );
+  const since = Math.max(0, ...known.map(({ n }) => n));
+  return lost.some((n) => n > since);
+}
+
+function isPin(type: CatalogEntry["type"]): boolean {
+  return type === "pinned" || type === "unpinned";
+}
+
+function infoOf(id: string, bytes: Buffer, { entries, lost }: Catalog): BackupInfo {
   const manifest = decodeManifest(bytes, manifestName(id));
   const own = entries.filter(({ backup }) => backup === id);
   const problems: string[] = [];
@@ -108,13 +123,14 @@ function infoOf(id: string, bytes: Buffer, entries: readonly CatalogEntry[]): Ba
   if (manifest?.verdict === "damaged") problems.push(SOURCE_DAMAGED);
   const verified = entriesOf(entries, "verified").filter((entry) => covers(entry, own));
   if (isFoundDamaged(id, verified)) problems.push(FOUND_DAMAGED);
-  const pin = own.filter(({ type }) => type === "pinned" || type === "unpinned").at(-1);
+  const pin = own.filter(({ type }) => isPin(type)).at(-1);
   return {
     id,
     manifest: problems.includes("its manifest is damaged") ? undefined : manifest,
     good: problems.length === 0,
     problems,
     pinned: pin?.type === "pinned",
+    maybePinned: pin?.type !== "pinned" && isPinUnknown(own, lost),
     lastVerified: verified.at(-1),
     lastDrilled: entriesOf(own, "drilled").at(-1),
   };
@@ -127,7 +143,8 @@ function watchedInfo(name: string, bytes: Buffer): BackupInfo {
   if (manifest?.verdict === "damaged") problems.push(SOURCE_DAMAGED);
   const id = manifest?.id ?? name;
   const good = problems.length === 0;
-  return { id, manifest, good, problems, pinned: false, lastVerified: undefined, lastDrilled: undefined };
+  const unasked = { pinned: false, maybePinned: false, lastVerified: undefined, lastDrilled: undefined };
+  return { id, manifest, good, problems, ...unasked };
 }
 
 /** Those whose lines Papyra can read by itself: the others need a server that loads them. */
@@ -144,6 +161,16 @@ export function newestGood({ backups, watched }: RepositoryView, store?: string)
     (newest, one) => ((one.manifest?.instant ?? 0) >= (newest?.manifest?.instant ?? 0) ? one : newest),
     undefined,
   );
+}
+
+function perhapsPinned(backups: readonly BackupInfo[]): string[] {
+  const unknown = backups.filter(({ maybePinned }) => maybePinned).map(({ id }) => id);
+  if (unknown.length === 0) return [];
+  const which =
+    unknown.length === 1 ? `the backup ${unknown[0]}` : `${unknown.length} backups (the first is ${unknown[0]})`;
+  return [
+    `what is lost of the catalog may have pinned ${which}: no prune removes them until papyra backup pin, or unpin, says it anew`,
+  ];
 }
 
 /** Backups that the catalog names and that are gone without having expired. */

@@ -1,8 +1,10 @@
 // The consumer groups of a backup, given to a store in the making, and compared with what it then has.
 import type { GroupState, Stage } from "../backends/backend.ts";
-import { PapyraError } from "../errors.ts";
+import { isPapyraError, PapyraError } from "../errors.ts";
 import type { LogName } from "../log/record.ts";
+import { groupsOf } from "./groups.ts";
 import type { Manifest } from "./manifest.ts";
+import type { ObjectStore } from "./objects.ts";
 import type { RebuiltLog } from "./rebuild.ts";
 
 /** A consumer group of a backup, and what became of it. */
@@ -21,13 +23,17 @@ export interface RestoredGroup {
 
 /** Rejects with BACKUP_DAMAGED when the groups are not those of the backup afterwards. */
 export async function restoreGroups(
+  objects: ObjectStore,
   stage: Stage,
   manifest: Manifest,
   logs: readonly RebuiltLog[],
 ): Promise<RestoredGroup[]> {
   const all: RestoredGroup[] = [];
   for (const { log, lastSeq } of logs) {
-    const { groups = [] } = manifest.logs[log];
+    const groups = await groupsOf(objects, manifest, log).catch((error: unknown) => {
+      if (stage.makeGroups !== undefined || !isPapyraError(error, "BACKUP_DAMAGED")) throw error;
+      return []; // nothing of them would be restored
+    });
     const wanted = groups.map((group) => upTo(group, lastSeq));
     if (wanted.length > 0) await stage.makeGroups?.(log, wanted);
     for (const [i, group] of wanted.entries()) {

@@ -49,6 +49,8 @@ export interface RestoreReport {
   /** The new lineage, and the one that it goes on from; a plan has none yet. */
   readonly lineage: string | undefined;
   readonly parent: string | null;
+  /** A good backup that has other records up to the point, of a lineage that a later restore has cut off: it was not taken. */
+  readonly passedOver: { readonly backup: string; readonly lineage: string } | null;
   readonly logs: readonly RestoredLog[];
   readonly bytes: number;
   /** The consumer groups of the backup; none in a plan. */
@@ -64,10 +66,10 @@ export async function planRestore(
   objects: ObjectStore,
   place: RestoreTarget,
   options: RestoreOptions & { readonly live?: Backend | undefined } = {},
-  sourceOf: SourceOf = backupReader,
+  source: RestoreSource = {},
 ): Promise<RestoreReport> {
   const target = locationOf(place);
-  const { chosen, logs } = await prepare(objects, options, sourceOf);
+  const { chosen, logs } = await prepare(objects, options, source);
   const live = options.live === undefined ? undefined : await lastSeqs(options.live);
   const restored = logs.map(({ log, lastSeq }) => ({ log, lastSeq, liveSeq: live?.[log] }));
   const missing = restored.reduce((sum, { lastSeq, liveSeq = 0 }) => sum + Math.max(0, liveSeq - lastSeq), 0);
@@ -81,6 +83,7 @@ export async function planRestore(
     store: manifest.store,
     lineage: undefined,
     parent: manifest.lineage,
+    passedOver: passedOverBy(chosen),
     logs: restored,
     bytes: bytesOf(manifest),
     groups: [],
@@ -92,6 +95,12 @@ export async function planRestore(
 
 /** From where the lines of a backup are read. */
 export type SourceOf = (objects: ObjectStore, manifest: Manifest) => Backend | Promise<Backend>;
+
+export interface RestoreSource {
+  readonly sourceOf?: SourceOf | undefined;
+  /** What the point is, where that was found out before. */
+  readonly decided?: Chosen | undefined;
+}
 
 /** A directory, or a place of a backend that can build a store aside. */
 export type RestoreTarget = string | Backend;
@@ -105,7 +114,7 @@ export async function restoreBackup(
   env: Env,
   target: RestoreTarget,
   options: RestoreOptions = {},
-  sourceOf: SourceOf = backupReader,
+  source: RestoreSource = {},
 ): Promise<RestoreReport> {
   refuseUnknown("a restore", options, ["point", "store", "allowDamaged", "states", "signal", "onProgress"]);
   const started = env.clock.monotonicMs();
@@ -113,7 +122,7 @@ export async function restoreBackup(
   try {
     const stage = await stageAt(env, target);
     try {
-      const report = await restoreTo(objects, env, { stage, target: locationOf(target) }, options, sourceOf);
+      const report = await restoreTo(objects, env, { stage, target: locationOf(target) }, options, source);
       return { ...report, seconds: (env.clock.monotonicMs() - started) / 1000 };
     } catch (error) {
       await stage.discard();
@@ -129,9 +138,9 @@ async function restoreTo(
   env: Env,
   { stage, target }: { readonly stage: Stage; readonly target: string },
   options: RestoreOptions,
-  sourceOf: SourceOf,
+  from: RestoreSource,
 ): Promise<Omit<RestoreReport, "seconds">> {
-  const { chosen, logs, source } = await prepare(objects, options, sourceOf);
+  const { chosen, logs, source } = await prepare(objects, options, from);
   const { manifest } = chosen;
   assertSpace(await stage.freeBytes(), target, logs);
   const made = { lineage: `b${env.random.hex(4)}`, nowMs: env.clock.nowMs() };
@@ -140,7 +149,7 @@ async function restoreTo(
   await stage.build((claim) => rebuild(source, claim, logs, identity, how));
   await verify(stage.backend, chosen, logs, options);
   const { states, statesNotCompared } = await compareStates(stage.backend, chosen, options);
-  const groups = await restoreGroups(stage, manifest, logs);
+  const groups = await restoreGroups(objects, stage, manifest, logs);
   await stage.publish();
   await appendToCatalog(objects, { type: "restored", backup: manifest.id, target, lineage: identity.lineage });
   return {
@@ -152,12 +161,17 @@ async function restoreTo(
     store: identity.store,
     lineage: identity.lineage,
     parent: identity.parent,
+    passedOver: passedOverBy(chosen),
     logs: logs.map(({ log, lastSeq }) => ({ log, lastSeq, liveSeq: undefined })),
     bytes: sizeOf(logs),
     groups,
     states,
     statesNotCompared,
   };
+}
+
+function passedOverBy({ passedOver }: Chosen): RestoreReport["passedOver"] {
+  return passedOver === undefined ? null : { backup: passedOver.id, lineage: passedOver.lineage };
 }
 
 function locationOf(target: RestoreTarget): string {
@@ -185,9 +199,9 @@ interface Prepared {
 async function prepare(
   objects: ObjectStore,
   { point = {}, store, allowDamaged }: RestoreOptions,
-  sourceOf: SourceOf,
+  { sourceOf = backupReader, decided }: RestoreSource,
 ): Promise<Prepared> {
-  const chosen = await choosePoint(objects, await viewRepository(objects), point, store);
+  const chosen = decided ?? (await choosePoint(objects, await viewRepository(objects), point, store));
   if (!chosen.info.good && allowDamaged !== true) throw notGood(chosen.info.id, chosen.info.problems);
   const source = await sourceOf(objects, chosen.manifest);
   return { chosen, source, logs: await planRebuild(source, chosen.instant) };

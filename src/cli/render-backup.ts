@@ -88,8 +88,8 @@ export function logTable({ logs }: Manifest, paint: Paint): string[] {
 
 export function listed(view: RepositoryView, verdict: string, paint: Paint): string {
   const columns = ["BACKUP", "INSTANT", "STORE", "RECORDS", "BYTES", "VERDICT", "VERIFIED", "DRILL"];
-  const rows = view.backups.map(({ id, manifest, good, pinned, lastVerified, lastDrilled }) => [
-    `${id}${manifest?.server_file === undefined ? "" : " (rdb)"}${pinned ? " (pinned)" : ""}`,
+  const rows = view.backups.map(({ id, manifest, good, pinned, maybePinned, lastVerified, lastDrilled }) => [
+    `${id}${manifest?.server_file === undefined ? "" : " (rdb)"}${pinned ? " (pinned)" : maybePinned ? " (pinned?)" : ""}`,
     timeOf(manifest?.instant),
     printable(manifest?.store ?? "-"),
     String(manifest === undefined ? "-" : recordsOf(manifest)),
@@ -116,7 +116,7 @@ export function shown(found: BackupInfo & { readonly manifest: Manifest }, verdi
     `store: ${printable(manifest.store)}, lineage ${printable(manifest.lineage)}${manifest.parent === null ? "" : `, which goes on from ${printable(manifest.parent)}`}`,
     `instant: ${timeOf(manifest.instant)} (${manifest.how}, from ${printable(manifest.source)})`,
     ...(manifest.note === null ? [] : [`note: ${printable(manifest.note)}`]),
-    ...(pinned ? ["pinned: yes"] : []),
+    ...(pinned ? ["pinned: yes"] : found.maybePinned ? ["pinned: not known, the catalog is damaged"] : []),
     `bytes: ${bytesOf(manifest)}`,
     ...fileLines(manifest),
     ...logTable(manifest, paint),
@@ -168,6 +168,11 @@ export function restored(report: RestoreReport, paint: Paint): string {
   return lines(
     head(report.ok, report.verdict, paint),
     `store: ${printable(report.store)}, lineage ${report.lineage ?? "(a new one)"}, which goes on from ${printable(report.parent ?? "nothing")}`,
+    ...(report.passedOver === null
+      ? []
+      : [
+          `not taken: backup ${report.passedOver.backup} has other records up to there, of lineage ${printable(report.passedOver.lineage)}, which a later restore has cut off: --to-backup ${report.passedOver.backup}`,
+        ]),
     `bytes: ${report.bytes}${report.done ? `, ${report.seconds.toFixed(1)} s` : ""}`,
     paint("dim", first),
     ...rest,
@@ -236,6 +241,9 @@ export function pruned(report: PruneReport, paint: Paint): string {
     paint("dim", first),
     ...rest,
     ...(report.partsKept === null ? [] : [`no part is removed: ${printable(report.partsKept)}`]),
+    ...(report.maybePinned.length === 0
+      ? []
+      : [`Next: papyra backup unpin ${report.maybePinned[0]}, or pin, for each of them`]),
     ...(report.done ? anchorLine(report.anchor) : []),
   );
 }

@@ -43,8 +43,8 @@ export async function runRestore(context: Context): Promise<Outcome> {
       ? await restoreInPlace(objects, context.env, context.resolve(directory as string), wanted)
       : await withSource(loadingOf(context, objects, "restore"), (sourceOf) =>
           plan === true
-            ? planRestore(objects, target, { ...wanted, live }, sourceOf)
-            : restoreBackup(objects, context.env, target, wanted, sourceOf),
+            ? planRestore(objects, target, { ...wanted, live }, { sourceOf })
+            : restoreBackup(objects, context.env, target, wanted, { sourceOf }),
         );
   return { exit: 0, verdict: report.verdict, report, text: (paint) => render.restored(report, paint) };
 }

@@ -51,6 +51,22 @@ export function allIdentities(lineages: Lineages): Identity[] {
   ]);
 }
 
+/** Up to which seq of `log` two stores have the same records, however far each of them goes. */
+export function commonUntil(log: LogName, one: Lineages, other: Lineages): number {
+  const others = withOwn(other);
+  let common = 0;
+  for (const [i, { lineage, until }] of withOwn(one).entries()) {
+    const same = others[i];
+    if (same?.lineage !== lineage) break; // from here on each has a future of its own
+    common = Math.min(until?.[log] ?? Number.POSITIVE_INFINITY, same.until?.[log] ?? Number.POSITIVE_INFINITY);
+  }
+  return common;
+}
+
+function withOwn({ lineage, ancestors = [] }: Lineages): { lineage: string; until?: Ancestor["until"] }[] {
+  return [...ancestors, { lineage }];
+}
+
 /** What the checksum of a line of `log` begins with, by the seq at its head. */
 export function seedsOf(lineages: Lineages, log: LogName): (bytes: Buffer, start: number) => number {
   const seedFor = (seq: number | undefined): number => seedOf(encodeIdentity(identityAt(lineages, log, seq)));

@@ -23,6 +23,13 @@ export interface Head extends Note {
   readonly lockedUntil: Date | undefined;
 }
 
+export interface Start {
+  readonly body: Buffer;
+  /** Of the whole object. */
+  readonly bytes: number;
+  readonly storedMs: number;
+}
+
 export interface Page {
   readonly keys: readonly { readonly key: string; readonly bytes: number; readonly storedMs: number }[];
   /** What to ask for the next one with. */
@@ -39,6 +46,8 @@ export interface PutHow {
 export interface Bucket {
   put(key: string, bytes: Uint8Array, how: PutHow, signal: AbortSignal): Promise<void>;
   get(key: string, signal: AbortSignal): Promise<{ readonly body: Buffer; readonly sha256: string | undefined }>;
+  /** The first bytes, at most so many, of an object that has some; all is of one answer, and so of one object. */
+  start(key: string, bytesMax: number, signal: AbortSignal): Promise<Start>;
   head(key: string, signal: AbortSignal): Promise<Head>;
   /** At most so many keys that begin with `prefix`. */
   page(prefix: string, token: string | undefined, signal: AbortSignal): Promise<Page>;
@@ -76,6 +85,14 @@ export async function openBucket(options: ResolvedS3Options, bodyBytesMax: numbe
       const reply = await client.send(new library.GetObjectCommand({ Bucket, Key }), { abortSignal });
       const body = await collect(reply.Body, { bytes: reply.ContentLength, bytesMax: bodyBytesMax, abortSignal });
       return { body, sha256: reply.Metadata?.[SHA256] };
+    },
+    async start(Key, bytesMax, abortSignal) {
+      const command = new library.GetObjectCommand({ Bucket, Key, Range: `bytes=0-${bytesMax - 1}` });
+      const { Body, ContentLength, ContentRange, LastModified } = await client.send(command, { abortSignal });
+      const body = await collect(Body, { bytes: ContentLength, bytesMax: bodyBytesMax, abortSignal });
+      // A server that does not know ranges sends all of it, and says nothing of a range.
+      const bytes = Number(/\/(\d+)$/.exec(ContentRange ?? "")?.[1] ?? body.length);
+      return { body: body.subarray(0, bytesMax), bytes, storedMs: LastModified?.getTime() ?? 0 };
     },
     async head(Key, abortSignal) {
       const reply = await client.send(new library.HeadObjectCommand({ Bucket, Key }), { abortSignal });

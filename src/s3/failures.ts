@@ -73,6 +73,11 @@ export function isNoSuchKey({ name }: Failure): boolean {
   return name === "NoSuchKey";
 }
 
+/** An object without bytes has no first ones. */
+export function isNoSuchRange({ name, status }: Failure): boolean {
+  return name === "InvalidRange" || status === 416;
+}
+
 /** The answer to a HEAD has no body, so that no 404 says what is not there. */
 export function isNotFound({ status }: Failure): boolean {
   return status === 404;

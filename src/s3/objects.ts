@@ -1,6 +1,13 @@
 // A repository in a bucket of S3, or of a server that speaks its language.
 import { checkObjectName, isObjectName } from "../backup/object-names.ts";
-import { type Hold, type HoldMode, OBJECT_BYTES_MAX, type ObjectInfo, type ObjectStore } from "../backup/objects.ts";
+import {
+  type Hold,
+  type HoldMode,
+  OBJECT_BYTES_MAX,
+  type ObjectInfo,
+  type ObjectStart,
+  type ObjectStore,
+} from "../backup/objects.ts";
 import type { Env } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
 import { takeHold } from "./holds.ts";
@@ -39,6 +46,11 @@ export class S3Objects implements ObjectStore {
     checkObjectName(name);
     const head = await this.#place.head(this.#place.begin(`look at ${name}`), name);
     return head === undefined ? undefined : { name, bytes: head.bytes, storedMs: head.storedMs };
+  }
+
+  async start(name: string, bytesMax: number): Promise<ObjectStart | undefined> {
+    checkObjectName(name);
+    return this.#place.start(this.#place.begin(`read the start of ${name}`), name, bytesMax);
   }
 
   /** Each page has a deadline of its own: there may be any number of them. */

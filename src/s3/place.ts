@@ -4,12 +4,20 @@
 //   the next attempt is refused, and the token says by whom.
 // - What arrives is compared with its length and its SHA-256.
 import { createHash } from "node:crypto";
-import { OBJECT_BYTES_MAX, type ObjectInfo } from "../backup/objects.ts";
+import { OBJECT_BYTES_MAX, type ObjectInfo, type ObjectStart } from "../backup/objects.ts";
 import type { Env } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
 import { Asking, type Call } from "./asking.ts";
-import { type Bucket, type Head, openBucket } from "./client.ts";
-import { isForbidden, isNoSuchKey, isNotFound, isRefusedCondition, isUnknownCondition, s3Failure } from "./failures.ts";
+import { type Bucket, type Head, openBucket, type Start } from "./client.ts";
+import {
+  isForbidden,
+  isNoSuchKey,
+  isNoSuchRange,
+  isNotFound,
+  isRefusedCondition,
+  isUnknownCondition,
+  s3Failure,
+} from "./failures.ts";
 import type { ResolvedS3Options, S3ObjectLock } from "./options.ts";
 
 /** What a repository keeps in the bucket for itself lies below this. */
@@ -89,6 +97,24 @@ export class Place {
       },
       (failure) => (isNoSuchKey(failure) ? { answer: undefined } : undefined),
     );
+  }
+
+  /** The first bytes of an object in one request: its size and its time are of the object that they are of. */
+  async start(call: Call, name: string, bytesMax: number): Promise<ObjectStart | undefined> {
+    const bucket = await this.open();
+    const start = await call.ask<Start | "empty" | undefined>(
+      (signal) => bucket.start(this.#key(name), bytesMax, signal),
+      (failure) =>
+        isNoSuchKey(failure) ? { answer: undefined } : isNoSuchRange(failure) ? { answer: "empty" } : undefined,
+    );
+    if (start === undefined) return undefined;
+    if (start !== "empty") {
+      const { body, bytes, storedMs } = start;
+      return { info: { name, bytes, storedMs }, bytes: body };
+    }
+    const head = await this.head(call, name);
+    if (head === undefined) return undefined;
+    return { info: { name, bytes: head.bytes, storedMs: head.storedMs }, bytes: Buffer.alloc(0) };
   }
 
   async head(call: Call, name: string): Promise<Head | undefined> {

@@ -90,6 +90,8 @@ test("restoring: the target is absent or complete", async () => {
     await assertHonest(there.objects, how);
     if ((await there.env.fs.stat("/restored")) === undefined) {
       await restoreBackup(there.objects, there.env, "/restored"); // nothing that the crash left is in its way
+      const left = (await there.env.fs.list("/")).filter((name) => name.startsWith("restored."));
+      expect({ how, left }).toEqual({ how, left: [] });
     } else complete += 1;
     const report = await scan(there.at("/restored"));
     expect({ how, verdict: report.verdict, anomalies: report.anomalies }).toMatchObject({ how, anomalies: [] });

@@ -20,10 +20,14 @@ import {
   actorsOf,
   compacted,
   type Content,
+  type Descent,
+  descend,
   digestOfActors,
+  endsBy,
   expectedAt,
   isGap,
   type Kept,
+  lastSeqOf,
   type Line,
   lineOf,
   type Lines,
@@ -43,6 +47,8 @@ export class Life {
   place = "/srv/store";
   now: Content = { lines: NOTHING, happened: [], holes: false };
   kept: Kept[] = [];
+  descent: Descent = { ancestors: [], id: 0, begunMs: 0 };
+  #lineages = 0;
   restores = 0;
   outOfRange = 0;
   #n = 0;
@@ -118,7 +124,14 @@ export class Life {
     expect(instantMs).toBeLessThanOrEqual(between[1]);
     if (made.states !== null && made.verdict === "good" && !content.holes)
       expect(made.states).toEqual({ actors: actorsOf(content).size, sha256: digestOfActors(content) });
-    const one = { id: made.id, instantMs, good: made.verdict === "good", pinned: false, content };
+    const one = {
+      id: made.id,
+      instantMs,
+      good: made.verdict === "good",
+      pinned: false,
+      content,
+      descent: this.descent,
+    };
     const at = this.kept.findLastIndex((other) => other.instantMs <= instantMs) + 1;
     this.kept = this.kept.toSpliced(at, 0, one);
   }
@@ -216,7 +229,7 @@ export class Life {
   }
 
   /** Restores to a place aside, and compares; undefined when the point is out of range, as the model says, too. */
-  async restore(point: Point, target: string): Promise<Content | undefined> {
+  async restore(point: Point, target: string): Promise<(Content & { readonly from: string }) | undefined> {
     const how = `${JSON.stringify(point)} in ${target}`;
     const wanted = expectedAt(this.kept, point);
     const damaged = wanted !== undefined && this.kept.find(({ id }) => id === wanted.from)?.good === false;
@@ -235,6 +248,14 @@ export class Life {
     return { ...wanted, lines: raw };
   }
 
+  /** What was restored is the store from now on. */
+  goOn(content: Content, from: string, begunMs: number): void {
+    const { descent } = this.kept.find(({ id }) => id === from) as Kept;
+    const ends = endsBy((log) => lastSeqOf(content.lines[log]));
+    this.descent = descend(descent, ends, (this.#lineages += 1), begunMs);
+    this.now = content;
+  }
+
   /** Restores over the store itself, if the point can be reached; else it stays as it is. */
   async restoreInPlace(point: Point, damaged: boolean): Promise<boolean> {
     const wanted = expectedAt(this.kept, point);
@@ -248,7 +269,7 @@ export class Life {
     expect(safety !== undefined || failed).toBe(true);
     if (!damaged && safety !== undefined) expect(safety.verdict).toBe("good");
     if (wanted === undefined) return false;
-    this.now = wanted;
+    this.goOn(wanted, wanted.from, this.disk.clock.nowMs());
     await this.assertStands();
     return true;
   }

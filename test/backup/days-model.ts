@@ -118,6 +118,28 @@ function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
+/** Of which lineages the records of a store are, in order, and up to which seqs. */
+export interface Descent {
+  readonly ancestors: readonly { readonly id: number; readonly until: Ends }[];
+  readonly id: number;
+  readonly begunMs: number;
+}
+type Ends = Readonly<Record<LogName, number>>;
+
+/** A lineage that goes on behind these seqs; one of which nothing is in it is none of its ancestors. */
+export function descend(from: Descent, ends: Ends, id: number, begunMs: number): Descent {
+  const ancestors: { id: number; until: Ends }[] = [];
+  for (const one of [...from.ancestors, { id: from.id, until: ends }]) {
+    const until = endsBy((log) => Math.min(one.until[log], ends[log]));
+    if (LOGS.some((log) => until[log] > (ancestors.at(-1)?.until[log] ?? 0))) ancestors.push({ id: one.id, until });
+  }
+  return { ancestors, id, begunMs };
+}
+
+export function endsBy(of: (log: LogName) => number): Ends {
+  return Object.fromEntries(LOGS.map((log) => [log, of(log)])) as Ends;
+}
+
 /** A backup as it was made. */
 export interface Kept {
   readonly id: string;
@@ -125,35 +147,62 @@ export interface Kept {
   readonly good: boolean;
   readonly pinned: boolean;
   readonly content: Content;
+  readonly descent: Descent;
 }
 
-/** What the first good backup that reaches the point gives; undefined where none does, or where records before it are gone. */
+type Within = Extract<Point, { timeMs: number } | { seq: number }>;
+
+/**
+ * What the first good backup gives that reaches the point in the history of the newest good one; undefined where none does, or where
+ * records before it are gone.
+ */
 export function expectedAt(kept: readonly Kept[], point: Point): (Content & { readonly from: string }) | undefined {
   if (!("timeMs" in point) && !("seq" in point)) {
-    const one = kept.find(({ id }) => id === point.backup);
-    return one && { ...one.content, from: one.id };
+    const named = kept.find(({ id }) => id === point.backup);
+    return named && { ...named.content, from: named.id };
   }
-  const reaches = ({ good, instantMs, content }: Kept): boolean =>
-    good && ("timeMs" in point ? instantMs >= point.timeMs : lastSeqOf(content.lines[point.log]) >= point.seq);
-  const one = kept.find(reaches);
+  const one = kept.find((each) => reaches(kept, each, point));
   if (one === undefined) return undefined;
   const { lines } = one.content;
   const named = "seq" in point ? lines[point.log].find(({ seq }) => seq === point.seq) : undefined;
   const timeMs = "timeMs" in point ? point.timeMs : named?.atMs;
   if (timeMs === undefined) return undefined;
-  const last = mapLines(lines, (_, all) => all.filter(({ atMs }) => atMs <= timeMs));
-  const ends = Object.fromEntries(LOGS.map((log) => [log, lastSeqOf(last[log])])) as Record<LogName, number>;
+  const shared = sharedUntil(kept, one) as Ends;
+  const last = mapLines(lines, (log, all) => all.filter(({ atMs, seq }) => atMs <= timeMs && seq <= shared[log]));
+  const ends = { ...endsBy((log) => lastSeqOf(last[log])) };
   if ("seq" in point) ends[point.log] = point.seq;
   if ("seq" in point && point.log === "journal") {
     const ahead = last.snapshots.findIndex(({ fields }) => Number(fields.journal_seq) > point.seq);
     if (ahead >= 0) ends.snapshots = last.snapshots[ahead - 1]?.seq ?? 0;
   }
   const next = lines.journal.find(({ seq }) => seq > ends.journal)?.seq;
-  const told = "seq" in point && point.log === "journal";
+  const told = ("seq" in point && point.log === "journal") || ends.journal >= shared.journal;
   if (!told && next !== undefined && next !== ends.journal + 1) return undefined; // who knows when those were
   const content = upTo(one.content, ends);
   const empty = LOGS.every((log) => ends[log] === 0);
   return empty || !LOGS.every((log) => isAccounted(content.lines[log])) ? undefined : { ...content, from: one.id };
+}
+
+/** Up to where a backup has what the newest good one has; undefined when it is of a lineage that was left. */
+function sharedUntil(kept: readonly Kept[], { descent }: Kept): Ends | undefined {
+  const newest = kept.findLast(({ good }) => good)?.descent;
+  if (newest?.id === descent.id) return endsBy(() => Infinity);
+  return newest?.ancestors.find(({ id }) => id === descent.id)?.until;
+}
+
+function reaches(kept: readonly Kept[], one: Kept, point: Within): boolean {
+  const shared = one.good ? sharedUntil(kept, one) : undefined;
+  if (shared === undefined) return false;
+  if ("seq" in point) return Math.min(lastSeqOf(one.content.lines[point.log]), shared[point.log]) >= point.seq;
+  const newest = (kept.findLast(({ good }) => good) as Kept).descent;
+  const line = [...newest.ancestors.map(({ id }) => id), newest.id];
+  const next = line[line.indexOf(one.descent.id) + 1];
+  if (one.instantMs < point.timeMs) return false;
+  // From when the next lineage began, this one has not what was written there.
+  return (
+    next === undefined ||
+    kept.some(({ good, descent }) => good && descent.id === next && point.timeMs < descent.begunMs)
+  );
 }
 
 /** What stays of the records when a store is compacted; gap records are the business of the store. */

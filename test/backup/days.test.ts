@@ -12,7 +12,6 @@ import type { LogName } from "../../src/log/record.ts";
 import type { RetentionPolicy } from "../../src/log/retention.ts";
 import { seededNumbers } from "../../src/testing/sim-survival.ts";
 import { ledger, Life } from "./days-life.ts";
-import { type Content, isGap, type Kept, type Line, lastSeqOf, LOGS, upTo } from "./days-model.ts";
 import { keptByModel } from "./keep-model.ts";
 
 const SEEDS = Number(process.env.PAPYRA_DAYS_SEEDS ?? 1);
@@ -199,10 +198,10 @@ class Days {
   async #goElsewhere(): Promise<void> {
     if (this.life.kept.length === 0) return;
     const target = `/restored/${this.#day}`;
-    const content: Content | undefined = await this.life.restore(this.#point(), target);
+    const content = await this.life.restore(this.#point(), target);
     if (content === undefined || content.holes) return;
     this.life.place = target;
-    this.life.now = content;
+    this.life.goOn(content, content.from, this.life.disk.clock.nowMs());
     this.done.lineages += 1;
   }
 

@@ -159,6 +159,28 @@ export const objectsContract: readonly Case[] = [
     },
   },
   {
+    name: "the start of an object is its first bytes, with what is known of all of it",
+    async run(subject) {
+      const store = subject.open();
+      const start = store.start?.bind(store);
+      if (start === undefined) return;
+      await store.put("a/long", Buffer.alloc(100_000, "abcdefghij"));
+      await store.put("a/short", bytesOf("abc"));
+      await store.put("a/empty", Buffer.alloc(0));
+      for (const [name, size, first] of [
+        ["a/long", 100_000, "abcdefghijab"],
+        ["a/short", 3, "abc"],
+        ["a/empty", 0, ""],
+      ] as const) {
+        const found = await start(name, 12);
+        const stat = await store.stat(name);
+        assert.deepEqual([name, String(found?.bytes), found?.info], [name, first, stat]);
+        assert.equal(stat?.bytes, size);
+      }
+      assert.equal(await start("a/none", 12), undefined);
+    },
+  },
+  {
     name: "an object may be as large as the limit, and no larger",
     async run(subject) {
       const store = subject.open();

@@ -1,12 +1,15 @@
 // Real processes at one repository, in a directory and in a bucket: they race, are stopped and are killed.
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { fileBackend } from "../../src/backends/files.ts";
+import { createBackup } from "../../src/backup/create.ts";
 import { directoryObjects } from "../../src/backup/directory.ts";
 import type { ObjectStore } from "../../src/backup/objects.ts";
+import { restoreBackup } from "../../src/backup/restore.ts";
 import { nodeEnv } from "../../src/env/node.ts";
 import { s3Objects, type S3ObjectsOptions } from "../../src/s3/index.ts";
 import { type Build, build } from "../cli/build.ts";
@@ -14,6 +17,7 @@ import { Gateway } from "./gateway.ts";
 import { listed, refusal } from "./objects-contract.ts";
 import { CREDENTIALS, makeBucket, S3Server } from "./s3-servers.ts";
 import { type Said, Worker } from "./worker.ts";
+import { write } from "./world.ts";
 
 type Where = { directory: string } | { s3: S3ObjectsOptions };
 
@@ -123,6 +127,26 @@ test("a process that is killed while it puts leaves whole objects and nothing el
       expect(Number.parseInt(String(object), 10), name).toBe(bytes);
     }
   }
+});
+
+test("what a restore leaves that is killed, the next one removes; of one that is stopped nothing is touched", async () => {
+  const where = aDirectory();
+  const store = fileBackend({ path: mkdtempSync(join(root, "store-")) }, nodeEnv);
+  await write(store, 50);
+  await createBackup(store, open(where));
+  const parent = mkdtempSync(join(root, "targets-"));
+  const target = join(parent, "restored");
+  const beside = (): string[] => readdirSync(parent).filter((name) => name !== "restored");
+  const [killed, stopped] = [await start(where), await start(where)];
+  for (const worker of [killed, stopped]) expect(await worker.ask("restoreHalf", { target })).toEqual({ done: "half" });
+  expect(beside()).toHaveLength(4);
+  stopped.child.kill("SIGSTOP");
+  await killed.kill();
+  await restoreBackup(open(where), nodeEnv, target);
+  expect(beside()).toHaveLength(2); // it lives, and may go on
+  await stopped.kill();
+  await refusal(restoreBackup(open(where), nodeEnv, target), "TARGET_NOT_EMPTY");
+  expect(beside()).toEqual([]);
 });
 
 test("without the package @aws-sdk/client-s3 a bucket says what to install; a directory needs no such thing", () => {

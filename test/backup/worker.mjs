@@ -22,6 +22,17 @@ const WORK = {
   },
   assert: () => hold.assertHeld(),
   release: () => hold.release(),
+  /** Comes to the middle of a restore, and no further. */
+  async restoreHalf({ target }) {
+    const { restoreBackup } = await load("backup/restore.js");
+    const { nodeEnv } = await load("env/node.js");
+    return restoreBackup(store, nodeEnv, target, {
+      onProgress: () => {
+        writeSync(1, `${JSON.stringify({ done: "half" })}\n`);
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+      },
+    });
+  },
   /** Puts objects that tell how long they are until it is killed; each is announced when it is there. */
   async forever({ seed }) {
     let state = seed >>> 0;

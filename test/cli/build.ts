@@ -1,5 +1,5 @@
 // Builds the package into a directory of its own, outside the repository, so that real processes can be started whatever
-// is in dist/ at the moment.
+// is in dist/ at the moment: once for all files of a run, by whichever needs it first.
 import { spawnSync } from "node:child_process";
 import {
   chmodSync,
@@ -7,9 +7,12 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   realpathSync,
+  renameSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -25,18 +28,44 @@ export interface Build {
   remove(): void;
 }
 
+const WAIT_MS = 300_000;
+
 export function build(): Build {
-  const root = mkdtempSync(join(tmpdir(), "papyra-build-"));
+  const shared = process.env.PAPYRA_TEST_BUILD;
+  const root = shared ?? mkdtempSync(join(tmpdir(), "papyra-build-"));
+  const ended = join(root, "ended");
+  if (isFirst(root)) {
+    const failure = make(root);
+    writeFileSync(`${ended}.tmp`, failure);
+    renameSync(`${ended}.tmp`, ended); // whole at once: the others wait for it
+  }
+  for (const until = Date.now() + WAIT_MS; !existsSync(ended) && Date.now() < until; ) sleep(50);
+  const failure = existsSync(ended) ? readFileSync(ended, "utf8") : "it takes too long";
+  if (failure !== "") throw new Error(`the build failed:\n${failure}`);
+  const remove = (): void => (shared === undefined ? rmSync(root, { recursive: true }) : undefined);
+  return { root, bin: join(root, "dist", "cli", "bin.js"), path: join(root, "bin"), remove };
+}
+
+/** Of several processes, one makes it, and the others wait. */
+function isFirst(root: string): boolean {
+  return mkdirSync(join(root, "bin"), { recursive: true }) !== undefined;
+}
+
+function sleep(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
+/** Resolves with what went wrong, or nothing. */
+function make(root: string): string {
   chmodSync(root, 0o755); // some tests run it as another user
   const typescript = dirname(createRequire(import.meta.url).resolve("typescript/package.json"));
   const args = [join(typescript, "bin", "tsc"), "-p", join(ROOT, "tsconfig.json"), "--outDir", join(root, "dist")];
   const tsc = spawnSync(process.execPath, args, { encoding: "utf8" });
   const bin = join(root, "dist", "cli", "bin.js");
-  if (!existsSync(bin)) throw new Error(`the build failed:\n${tsc.stdout}${tsc.stderr}`);
+  if (!existsSync(bin)) return `${tsc.stdout}${tsc.stderr}` || "nothing was built";
   chmodSync(bin, 0o755);
   copyFileSync(join(ROOT, "package.json"), join(root, "package.json"));
   symlinkSync(realpathSync(join(ROOT, "node_modules")), join(root, "node_modules")); // others may not come past ROOT
-  mkdirSync(join(root, "bin"));
   symlinkSync(bin, join(root, "bin", "papyra"));
-  return { root, bin, path: join(root, "bin"), remove: () => rmSync(root, { recursive: true }) };
+  return "";
 }

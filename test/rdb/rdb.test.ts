@@ -81,7 +81,7 @@ test("the file that the server saved is a backup like the others: listed, verifi
 
   const twin = world.system();
   const restored = await withSource(world.loading(), (sourceOf) =>
-    restoreBackup(objects, nodeEnv, twin.store, {}, sourceOf),
+    restoreBackup(objects, nodeEnv, twin.store, {}, { sourceOf }),
   );
   expect(restored).toMatchObject({
     ok: true,
@@ -89,7 +89,7 @@ test("the file that the server saved is a backup like the others: listed, verifi
     groups: [{ group: "g", seq: 10, pending: 4, restored: true }],
   });
   expect(await contents(twin.store)).toEqual(await contents(store));
-  await withSource(world.loading(), (sourceOf) => restoreBackup(objects, nodeEnv, target, {}, sourceOf));
+  await withSource(world.loading(), (sourceOf) => restoreBackup(objects, nodeEnv, target, {}, { sourceOf }));
   expect(await contents(fileBackend({ path: target }, nodeEnv))).toEqual(await contents(store));
   expect(world.scratches()).toEqual([]);
   expect(await repository.prune({ keep: { last: 1 }, graceMs: 0 })).toMatchObject({ parts: 0 });
