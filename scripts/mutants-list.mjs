@@ -1869,4 +1869,25 @@ export const MUTANTS = [
     tests: ["test/backup/s3-holds.test.ts"],
     filter: "slept does not hold",
   },
+  {
+    name: "records that are read in one window are believed without a checksum",
+    file: "src/backends/locate.ts",
+    find: "return allVerify(seedAt(bytes, 0), bytes);",
+    replace: "return true;",
+    tests: ["test/locate.test.ts"],
+  },
+  {
+    name: "the head of an actor's line is read on behind its end",
+    file: "src/log/actor-line.ts",
+    find: "code < 0x20 || ",
+    replace: "",
+    tests: ["test/log/actor-line.test.ts"],
+  },
+  {
+    name: "an escaped quote ends an id",
+    file: "src/log/actor-line.ts",
+    find: " || code === BACKSLASH) return false;",
+    replace: ") return false;",
+    tests: ["test/log/actor-line.test.ts"],
+  },
 ];
