@@ -165,26 +165,28 @@ async function benchReading(base, roundCount) {
   });
 }
 
-/** The peaks of processes that read a small and a large stream. */
+/** The peaks of processes that read a small and a large stream, in MB. */
 async function benchMemory(base, sizes = [100_000, 1_000_000]) {
   const script = fileURLToPath(new URL("redis-once.mjs", import.meta.url));
-  const peaks = { scan: [], backup: [] };
+  const peakOf = (what, url) => {
+    const repository = mkdtempSync(join(base, "redis-memory-"));
+    const run = spawnSync(process.execPath, [script, what, url, repository], { encoding: "utf8" });
+    rmSync(repository, { recursive: true, force: true });
+    if (run.status !== 0) throw new Error(run.stderr);
+    return Math.round(Number(run.stdout) / 1024);
+  };
+  const peaks = [];
   for (const size of sizes) {
     await withServer(base, POLICIES["no AOF"], async (_, url) => {
       await fill(url, size);
-      for (const what of Object.keys(peaks)) {
-        const repository = mkdtempSync(join(base, "redis-memory-"));
-        const run = spawnSync(process.execPath, [script, what, url, repository], { encoding: "utf8" });
-        rmSync(repository, { recursive: true, force: true });
-        if (run.status !== 0) throw new Error(run.stderr);
-        peaks[what].push(Math.round(Number(run.stdout) / 1024));
-      }
+      peaks.push({ size, scan: peakOf("scan", url), backup: peakOf("backup", url) });
     });
   }
-  return Object.entries(peaks).map(([what, [small, large]]) => ({
+  const told = (what) => peaks.map((peak) => `${peak[what]} MB for ${peak.size.toLocaleString("en-US")} records`);
+  return ["scan", "backup"].map((what) => ({
     what: `memory of a ${what} of a store in Redis`,
-    papyra: `${small} MB for ${sizes[0].toLocaleString("en-US")} records, ${large} MB for ${sizes[1].toLocaleString("en-US")}`,
-    ratios: { "the small one": large / small },
+    papyra: told(what).join(", "),
+    ratios: { "the small one": peaks.at(-1)[what] / peaks[0][what] },
     budget: "flat",
   }));
 }
