@@ -1877,10 +1877,11 @@ export const MUTANTS = [
     tests: ["test/locate.test.ts"],
   },
   {
-    name: "the head of an actor's line is read on behind its end",
-    file: "src/log/actor-line.ts",
-    find: "code < 0x20 || ",
-    replace: "",
+    name: "large numbers in heads of lines are rounded",
+    edits: [
+      { file: "src/log/actor-line.ts", find: "value * 10 + (code - 0x30);", replace: "value * 10 + code - 0x30;" },
+      { file: "src/log/header.ts", find: "this.seq * 10 + (code - 0x30);", replace: "this.seq * 10 + code - 0x30;" },
+    ],
     tests: ["test/log/actor-line.test.ts"],
   },
   {
