@@ -29,3 +29,11 @@ export async function timed(operations, work) {
   await work();
   return operations / ((performance.now() - start) / 1000);
 }
+
+/** The processor time that this process takes, with its threads: less of it depends on what else the machine does. */
+export async function cpuSeconds(work) {
+  const before = process.cpuUsage();
+  await work();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1e6;
+}

@@ -1,5 +1,5 @@
 // Every benchmark in one run. Prints the table, and with --write puts it into docs/benchmarks.md with the machine it ran on.
-// Usage: node --expose-gc run.mjs [--rounds N] [--only append|scan|growth|backup|actors] [--write] [--dir PLACE]
+// Usage: node --expose-gc run.mjs [--rounds N] [--only append|scan|growth|backup|redis|actors] [--write] [--dir PLACE]
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, release, tmpdir, totalmem, type } from "node:os";
 import { join } from "node:path";
@@ -7,6 +7,7 @@ import { benchActors } from "./actors.mjs";
 import { benchAppend } from "./append.mjs";
 import { benchBackup } from "./backup.mjs";
 import { benchGrowth } from "./growth.mjs";
+import { benchRedis } from "./redis.mjs";
 import { benchScan } from "./scan.mjs";
 
 const flag = (name) => {
@@ -16,7 +17,14 @@ const flag = (name) => {
 const roundCount = Number(flag("--rounds") ?? 5);
 const only = flag("--only");
 const base = mkdtempSync(join(flag("--dir") ?? tmpdir(), "papyra-bench-"));
-const suites = { append: benchAppend, scan: benchScan, growth: benchGrowth, backup: benchBackup, actors: benchActors };
+const suites = {
+  append: benchAppend,
+  scan: benchScan,
+  growth: benchGrowth,
+  backup: benchBackup,
+  redis: benchRedis,
+  actors: benchActors,
+};
 const rows = [];
 try {
   for (const [name, run] of Object.entries(suites)) {

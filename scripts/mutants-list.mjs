@@ -2424,4 +2424,26 @@ export const MUTANTS = [
     tests: ["test/backup/preview.test.ts"],
     filter: "tells of the backups of today",
   },
+  {
+    name: "records that are read in one window are believed without a checksum",
+    file: "src/backends/locate.ts",
+    find: "return allVerify(seedAt(bytes, 0), bytes);",
+    replace: "return true;",
+    tests: ["test/locate.test.ts"],
+  },
+  {
+    name: "large numbers in heads of lines are rounded",
+    edits: [
+      { file: "src/log/actor-line.ts", find: "value * 10 + (code - 0x30);", replace: "value * 10 + code - 0x30;" },
+      { file: "src/log/header.ts", find: "this.seq * 10 + (code - 0x30);", replace: "this.seq * 10 + code - 0x30;" },
+    ],
+    tests: ["test/log/actor-line.test.ts"],
+  },
+  {
+    name: "an escaped quote ends an id",
+    file: "src/log/actor-line.ts",
+    find: " || code === BACKSLASH) return false;",
+    replace: ") return false;",
+    tests: ["test/log/actor-line.test.ts"],
+  },
 ];

@@ -9,12 +9,12 @@ import {
   decodeIndexHead,
   decodeOffsets,
   type IndexHead,
+  type ActorPlaces,
   offsetsAt,
-  type Place,
   type ReadHead,
 } from "../log/segment-index.ts";
 import { indexName } from "../log/segments.ts";
-import { type IndexedRecord, RecordIndex } from "./record-index.ts";
+import { type IndexedRecord, NO_RECORDS, type PartRecords, partRecords, RecordIndex } from "./record-index.ts";
 
 /** Nearly every first line is shorter; what is read for a longer one grows. */
 const HEAD_BYTES = 512;
@@ -51,24 +51,29 @@ export class CachedSegment {
    * The places of an actor with seqs behind `afterSeq` and up to `toSeq`; undefined when the cache cannot tell (any longer).
    * When lookups have cost as much as the whole cache, it is read whole: many actors that are asked for cost at most twice that.
    */
-  async recordsOf(persistenceId: string, afterSeq: number, toSeq: number): Promise<IndexedRecord[] | undefined> {
-    if (this.#lastSeq <= afterSeq || this.#firstSeq > toSeq) return [];
+  async recordsOf(persistenceId: string, afterSeq: number, toSeq: number): Promise<PartRecords | undefined> {
+    if (this.#lastSeq <= afterSeq || this.#firstSeq > toSeq) return NO_RECORDS;
     if (this.#whole === undefined && this.#spentBytes >= this.head.places * PLACE_BYTES)
       this.#whole = this.#readWhole();
     if (this.#whole !== undefined) return (await this.#whole)?.recordsOf(persistenceId, afterSeq, toSeq);
     this.#spentBytes += LOOKUP_BYTES;
-    const places = await this.#lookUp(persistenceId);
-    if (places === undefined) return undefined;
-    const wanted = places.filter(({ seq }) => afterSeq < seq && seq <= toSeq);
-    return wanted.map((place) => this.#record(persistenceId, place));
+    const actors = await this.#lookUp(persistenceId);
+    if (actors === undefined) return undefined;
+    const places = actors.get(persistenceId);
+    if (places === undefined) return NO_RECORDS;
+    let from = 0;
+    let to = places.length;
+    while (from < to && places.seq(from) <= afterSeq) from += 1;
+    while (from < to && places.seq(to - 1) > toSeq) to -= 1;
+    return partRecords(to - from, (i) => this.#record(persistenceId, places, from + i));
   }
 
-  async #lookUp(persistenceId: string): Promise<readonly Place[] | undefined> {
+  /** The actors of the bucket that this one is in. */
+  async #lookUp(persistenceId: string): Promise<ReadonlyMap<string, ActorPlaces> | undefined> {
     const bucket = bucketOf(persistenceId, this.head.buckets);
     const offsets = decodeOffsets((await this.#cache(...offsetsAt(this.#read, bucket))) ?? Buffer.alloc(0));
     const line = offsets === undefined ? undefined : await this.#cache(...offsets);
-    const actors = line === undefined ? undefined : decodeBucket(this.#read, bucket, line);
-    return actors === undefined ? undefined : (actors.get(persistenceId) ?? []);
+    return line === undefined ? undefined : decodeBucket(this.#read, bucket, line);
   }
 
   async #readWhole(): Promise<RecordIndex | undefined> {
@@ -80,15 +85,24 @@ export class CachedSegment {
       const end = bytes.indexOf(0x0a, start) + 1;
       const actors = decodeBucket(this.#read, bucket, bytes.subarray(start, end));
       if (actors === undefined) return undefined;
-      for (const [id, places] of actors) for (const place of places) index.add(this.#record(id, place));
+      for (const [id, places] of actors) for (let i = 0; i < places.length; i++) index.add(this.#record(id, places, i));
       start = end;
     }
     return index.size === this.head.places ? index : undefined;
   }
 
-  #record(persistenceId: string, { offset, length, ...rest }: Place): IndexedRecord {
-    const { name: segment, id } = this.segment;
-    return { persistenceId, ...rest, at: { segment, id, offset, length } };
+  #record(persistenceId: string, places: ActorPlaces, i: number): IndexedRecord {
+    const { seq, revision, journalSeq, offset, length } = places.at(i);
+    return {
+      persistenceId,
+      seq,
+      revision,
+      journalSeq,
+      segment: this.segment.name,
+      id: this.segment.id,
+      offset,
+      length,
+    };
   }
 
   async #cache(from: number, to: number): Promise<Buffer | undefined> {

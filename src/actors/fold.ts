@@ -7,7 +7,7 @@ import { digestOf } from "./digest.ts";
 import { ActorHistory, type HistoryOptions, type Position } from "./history.ts";
 import type { AnyPersistentActor, Definition, UpcastEvent } from "./persistent.ts";
 import { definitionOf } from "./persistent.ts";
-import { settle } from "./plain.ts";
+import { settle, settleParsed } from "./plain.ts";
 
 /** The state before the first event. */
 export function initialState(definition: Definition): unknown {
@@ -49,7 +49,8 @@ function upcast(definition: Definition, record: JournalRecord): readonly UpcastE
   if (version > definition.version) {
     throw new PapyraError("EVENT_UNKNOWN", `it has version ${version}, the definition ${definition.version}`);
   }
-  if (version === definition.version || definition.upcast === undefined) return [{ type: event_type, payload }];
+  if (version === definition.version || definition.upcast === undefined)
+    return [{ type: event_type, payload: settleParsed(payload, "payload") }];
   const upcasted = definition.upcast(event_type, payload, version);
   const list = Array.isArray(upcasted) ? (upcasted as readonly UpcastEvent[]) : [upcasted as UpcastEvent];
   if (list.some((event) => typeof event?.type !== "string")) {

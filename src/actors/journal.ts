@@ -135,9 +135,10 @@ export class Journal {
   /** Appends the events of one command, in one batch. Rejects as `Store.append` does. */
   async append(records: readonly NewJournalRecord[]): Promise<Position> {
     const appended = await this.store.append("journal", records);
+    const places = appended.at;
     records.forEach(({ persistence_id: persistenceId, revision }, i) => {
       const seq = appended.firstSeq + i;
-      this.#note("journal", { persistenceId, seq, revision, journalSeq: seq, at: appended.at[i] as Location });
+      this.#note("journal", { ...(places[i] as Location), persistenceId, seq, revision, journalSeq: seq });
     });
     this.counters.eventsCommitted += records.length;
     return { revision: (records.at(-1) as NewJournalRecord).revision, seq: appended.lastSeq };
@@ -148,7 +149,7 @@ export class Journal {
     const appended = await this.store.append("snapshots", [record]);
     const { persistence_id: persistenceId, revision, journal_seq: journalSeq } = record;
     const at = appended.at[0] as Location;
-    this.#note("snapshots", { persistenceId, seq: appended.firstSeq, revision, journalSeq, at });
+    this.#note("snapshots", { ...at, persistenceId, seq: appended.firstSeq, revision, journalSeq });
     this.counters.snapshotsTaken += 1;
   }
 

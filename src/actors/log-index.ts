@@ -3,7 +3,7 @@
 import type { Segment } from "../backends/backend.ts";
 import { PapyraError } from "../errors.ts";
 import { CachedSegment } from "./cached-segment.ts";
-import { type IndexedRecord, RecordIndex } from "./record-index.ts";
+import { type IndexedRecord, type PartRecords, RecordIndex, type RecordList } from "./record-index.ts";
 
 /** A closed segment, or the segments that are only in memory. */
 export type IndexPart = CachedSegment | RecordIndex;
@@ -36,7 +36,7 @@ export class LogIndex {
 
   /** Takes in a record that was appended. Returns the segment that is closed since, with its part. */
   add(record: IndexedRecord): { readonly id: string; readonly part: RecordIndex } | undefined {
-    const { id } = record.at;
+    const { id } = record;
     const closed =
       this.#splits && this.#lastId !== undefined && this.#lastId !== id
         ? { id: this.#lastId, part: this.#last }
@@ -65,19 +65,15 @@ export class LogIndex {
     persistenceId: string,
     afterSeq: number,
     toSeq: number = Number.MAX_SAFE_INTEGER,
-  ): Promise<IndexedRecord[]> {
-    const found: IndexedRecord[] = [];
-    let ordered = true;
+  ): Promise<RecordList> {
+    const lists: PartRecords[] = [];
     for (const part of this.#parts) {
-      const known =
+      lists.push(
         (await part.recordsOf(persistenceId, afterSeq, toSeq)) ??
-        (await this.#reload(part as CachedSegment)).recordsOf(persistenceId, afterSeq, toSeq);
-      for (const record of known) {
-        ordered &&= record.seq > (found.at(-1)?.seq ?? 0);
-        found.push(record);
-      }
+          (await this.#reload(part as CachedSegment)).recordsOf(persistenceId, afterSeq, toSeq),
+      );
     }
-    return ordered ? found : found.sort((a, b) => a.seq - b.seq);
+    return joined(lists);
   }
 
   /** Once for all who ask meanwhile. */
@@ -91,6 +87,22 @@ export class LogIndex {
     this.replace(part, index);
     return index;
   }
+}
+
+/** Lists as one: one behind the other, if that is their order. */
+function joined(lists: readonly PartRecords[]): RecordList {
+  let last = 0;
+  let ordered = true;
+  for (const list of lists) {
+    ordered &&= (list.at(0)?.seq ?? last + 1) > last;
+    last = list.at(list.length - 1)?.seq ?? last;
+  }
+  if (!ordered) return [...all(lists)].sort((a, b) => a.seq - b.seq);
+  return { length: lists.reduce((sum, { length }) => sum + length, 0), [Symbol.iterator]: () => all(lists) };
+}
+
+function* all(lists: readonly RecordList[]): Generator<IndexedRecord, void, undefined> {
+  for (const list of lists) yield* list;
 }
 
 /** A segment is not what its cache and its seal say of it. */

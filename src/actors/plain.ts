@@ -49,6 +49,26 @@ export function settle<T>(value: T, path: string): T {
   return value;
 }
 
+/**
+ * The same for what JSON.parse has made, which is plain by itself, but for numbers that are too large and its depth: another
+ * program may have written the text.
+ */
+export function settleParsed<T>(value: T, path: string): T {
+  if (typeof value === "object" && value !== null) freezeParsed(value, path, 0);
+  return value;
+}
+
+function freezeParsed(value: object, path: string, depth: number): void {
+  if (Settled.has(value)) return;
+  if (depth >= DEPTH_MAX) throw notPlain(path, `nested more than ${DEPTH_MAX} levels deep`);
+  for (const key in value) {
+    const member = (value as Readonly<Record<string, unknown>>)[key];
+    if (typeof member === "object" && member !== null) freezeParsed(member, path, depth + 1);
+    else if (typeof member === "number" && !Number.isFinite(member)) throw notPlain(path, String(member));
+  }
+  Settled.add(value);
+}
+
 /** The same check of everything, frozen or not, without freezing. */
 export function assertPlain(value: unknown, path: string): void {
   visit(value, path, 0, false);
@@ -87,7 +107,9 @@ function visitObject(value: object, path: string, depth: number, freeze: boolean
     }
     if (Object.getOwnPropertySymbols(value).length > 0) throw notPlain(path, "an object with symbol keys");
     const members = value as Readonly<Record<string, unknown>>;
-    for (const key of Object.keys(members)) visitMember(members[key], path, key, depth, freeze);
+    for (const key in members) {
+      if (Object.prototype.hasOwnProperty.call(members, key)) visitMember(members[key], path, key, depth, freeze);
+    }
   }
   if (freeze) Settled.add(value);
 }

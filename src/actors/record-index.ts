@@ -3,14 +3,36 @@
 // millions of records are no work for the garbage collector.
 import type { Location } from "../backends/locate.ts";
 
-/** A record that an index knows. */
-export interface IndexedRecord {
+/** A record that an index knows, and where it stands. */
+export interface IndexedRecord extends Location {
   readonly persistenceId: string;
   readonly seq: number;
   readonly revision: number;
   /** Of a snapshot: the journal seq of its revision. Of a journal record: its own seq. */
   readonly journalSeq: number;
-  readonly at: Location;
+}
+
+/** Records of one actor in the order of their seqs, each made when its turn comes: a history may have millions. */
+export interface RecordList extends Iterable<IndexedRecord> {
+  readonly length: number;
+}
+
+/** Those in one part of a log. */
+export interface PartRecords extends RecordList {
+  at(i: number): IndexedRecord | undefined;
+}
+
+export const NO_RECORDS: PartRecords = [];
+
+/** The list whose record at `i` is `recordAt(i)`. */
+export function partRecords(length: number, recordAt: (i: number) => IndexedRecord): PartRecords {
+  return {
+    length,
+    at: (i) => (i >= 0 && i < length ? recordAt(i) : undefined),
+    *[Symbol.iterator]() {
+      for (let i = 0; i < length; i++) yield recordAt(i);
+    },
+  };
 }
 
 const ROWS_MIN = 1024;
@@ -71,16 +93,17 @@ export class RecordIndex {
     }
   }
 
-  add({ persistenceId, seq, revision, journalSeq, at }: IndexedRecord): void {
+  add(record: IndexedRecord): void {
+    const { persistenceId, seq } = record;
     const columns = this.#columns;
     const row = this.#rows++;
     if (row === columns.seq.length) columns.grow();
     columns.seq[row] = seq;
-    columns.revision[row] = revision;
-    columns.journalSeq[row] = journalSeq;
-    columns.offset[row] = at.offset;
-    columns.length[row] = at.length;
-    columns.segment[row] = this.#segmentId(at);
+    columns.revision[row] = record.revision;
+    columns.journalSeq[row] = record.journalSeq;
+    columns.offset[row] = record.offset;
+    columns.length[row] = record.length;
+    columns.segment[row] = this.#segmentId(record);
     const newest = this.#newest.get(persistenceId);
     columns.previous[row] = newest ?? -1;
     // A part of a string keeps the whole string in memory: an id that stays is copied.
@@ -89,30 +112,35 @@ export class RecordIndex {
     else this.#maxSeq = seq;
   }
 
-  /** The records of one actor with seqs behind `afterSeq` and up to `toSeq`, in the order of their seqs. */
-  recordsOf(persistenceId: string, afterSeq: number, toSeq: number = Number.MAX_SAFE_INTEGER): IndexedRecord[] {
-    const { seq, revision, journalSeq, offset, length, segment, previous } = this.#columns;
-    const found: IndexedRecord[] = [];
+  /** The records of one actor with seqs behind `afterSeq` and up to `toSeq`. */
+  recordsOf(persistenceId: string, afterSeq: number, toSeq: number = Number.MAX_SAFE_INTEGER): PartRecords {
+    const { seq, previous } = this.#columns;
+    const rows: number[] = [];
     for (let row = this.#newest.get(persistenceId) ?? -1; row >= 0; row = previous[row] as number) {
       if ((seq[row] as number) <= afterSeq) {
         if (this.#disordered) continue;
         break;
       }
-      if ((seq[row] as number) > toSeq) continue;
-      const at = {
-        ...(this.#segments[segment[row] as number] as Pick<Location, "segment" | "id">),
-        offset: offset[row] as number,
-        length: length[row] as number,
-      };
-      found.push({
-        persistenceId,
-        seq: seq[row] as number,
-        revision: revision[row] as number,
-        journalSeq: journalSeq[row] as number,
-        at,
-      });
+      if ((seq[row] as number) <= toSeq) rows.push(row);
     }
-    return this.#disordered ? found.sort((a, b) => a.seq - b.seq) : found.reverse();
+    if (this.#disordered) rows.sort((a, b) => (seq[a] as number) - (seq[b] as number));
+    else rows.reverse();
+    return partRecords(rows.length, (i) => this.#record(persistenceId, rows[i] as number));
+  }
+
+  #record(persistenceId: string, row: number): IndexedRecord {
+    const { seq, revision, journalSeq, offset, length, segment } = this.#columns;
+    const where = this.#segments[segment[row] as number] as Pick<Location, "segment" | "id">;
+    return {
+      persistenceId,
+      seq: seq[row] as number,
+      revision: revision[row] as number,
+      journalSeq: journalSeq[row] as number,
+      segment: where.segment,
+      id: where.id,
+      offset: offset[row] as number,
+      length: length[row] as number,
+    };
   }
 
   #segmentId({ segment, id }: Location): number {

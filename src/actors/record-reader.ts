@@ -5,13 +5,13 @@ import type { Store } from "../backends/store.ts";
 import { ensureError, PapyraError } from "../errors.ts";
 import { seedsOf } from "../log/lineage.ts";
 import type { JournalRecord, SnapshotRecord } from "../log/record.ts";
-import type { IndexedRecord } from "./record-index.ts";
+import type { IndexedRecord, RecordList } from "./record-index.ts";
 
 /** Takes in one record; what it throws ends the reading of its actor, and no other. */
 export type Sink<R> = (record: R, at: Location) => void;
 
 interface Request<R> {
-  readonly entries: readonly IndexedRecord[];
+  readonly entries: RecordList;
   readonly sink: Sink<R>;
   /** How many entries have been handed over. */
   done: number;
@@ -41,7 +41,7 @@ export class RecordReader<R extends JournalRecord | SnapshotRecord> {
    * Hands the records of one actor to `sink`, in the order given. Rejects with what the sink throws, and with LOG_DAMAGED
    * where another record stands than the index says.
    */
-  read(entries: readonly IndexedRecord[], sink: Sink<R>): Promise<void> {
+  read(entries: RecordList, sink: Sink<R>): Promise<void> {
     if (entries.length === 0) return Promise.resolve();
     return new Promise((resolve, reject) => {
       this.#waiting.push({ entries, sink, done: 0, settled: false, resolve, reject });
@@ -79,23 +79,40 @@ export class RecordReader<R extends JournalRecord | SnapshotRecord> {
   }
 
   async #readAll(requests: readonly Request<R>[]): Promise<void> {
-    const due = requests.flatMap((request) => request.entries.slice(request.done).map((entry) => ({ entry, request })));
-    if (requests.length > 1) due.sort((a, b) => a.entry.seq - b.entry.seq);
+    if (requests.length === 1) return this.#readOne(requests[0] as Request<R>);
+    const due = requests.flatMap((request) => [...dueOf(request)].map((entry) => ({ entry, request })));
+    due.sort((a, b) => a.entry.seq - b.entry.seq);
     let i = 0;
-    const locations = due.map(({ entry }) => entry.at);
-    for await (const records of readWindows(this.#store.backend, this.#seedAt, locations)) {
+    const entries = due.map(({ entry }) => entry);
+    for await (const { records } of readWindows(this.#store.backend, this.#seedAt, entries)) {
       for (const record of records) {
         const { entry, request } = due[i++] as { entry: IndexedRecord; request: Request<R> };
         if (!request.settled) handOver(record as R, entry, request);
       }
     }
   }
+
+  /** The same for one alone, whose records need no sorting: what is read at once is all that is held. */
+  async #readOne(request: Request<R>): Promise<void> {
+    for await (const { locations, records } of readWindows(this.#store.backend, this.#seedAt, dueOf(request))) {
+      for (let i = 0; i < records.length; i++) {
+        handOver(records[i] as R, locations[i] as IndexedRecord, request);
+        if (request.settled) return;
+      }
+    }
+  }
+}
+
+/** What has not been handed over. */
+function* dueOf<R>({ entries, done }: Request<R>): Generator<IndexedRecord, void, undefined> {
+  let i = 0;
+  for (const entry of entries) if (i++ >= done) yield entry;
 }
 
 function handOver<R extends JournalRecord | SnapshotRecord>(record: R, entry: IndexedRecord, to: Request<R>): void {
   try {
     assertSame(record, entry);
-    to.sink(record, entry.at);
+    to.sink(record, entry);
     to.done += 1;
     if (to.done === to.entries.length) settle(to, undefined);
   } catch (thrown) {
@@ -110,10 +127,13 @@ function settle<R>(request: Request<R>, error: Error | undefined): void {
 }
 
 /** Another line of the same length may stand there by now, and verify. */
-function assertSame(record: JournalRecord | SnapshotRecord, { seq, persistenceId, at }: IndexedRecord): void {
+function assertSame(
+  record: JournalRecord | SnapshotRecord,
+  { seq, persistenceId, segment, offset }: IndexedRecord,
+): void {
   if (record.seq === seq && record.persistence_id === persistenceId) return;
-  throw new PapyraError("LOG_DAMAGED", `${at.segment} holds another record at byte ${at.offset} than before`, {
+  throw new PapyraError("LOG_DAMAGED", `${segment} holds another record at byte ${offset} than before`, {
     hint: "is something else changing the store?",
-    details: { file: at.segment, offset: at.offset, seq },
+    details: { file: segment, offset, seq },
   });
 }

@@ -94,11 +94,11 @@ async function chooseBase(
   const ignore = (entry: IndexedRecord, why: string): void => {
     journal.counters.snapshotsIgnored += 1;
     const what = `the snapshot of ${persistenceId} at revision ${entry.revision} is not used: ${why}`;
-    const { segment: file, offset } = entry.at;
+    const { segment: file, offset } = entry;
     const hint = `run: papyra persistence scan --path ${journal.store.backend.location}`;
     report(new PapyraError("LOG_DAMAGED", what, { hint, details: { persistenceId, seq: entry.seq, file, offset } }));
   };
-  for (const entry of (await indexes.snapshots.index.recordsOf(persistenceId, 0)).reverse()) {
+  for (const entry of [...(await indexes.snapshots.index.recordsOf(persistenceId, 0))].reverse()) {
     if (base !== undefined && entry.revision <= reach.revision) continue;
     const record = await journal.snapshotAt(entry);
     const foreign = await whyForeign(journal, indexes, entry, record);

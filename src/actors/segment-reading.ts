@@ -3,13 +3,16 @@
 import type { Backend, Segment, StoreView } from "../backends/backend.ts";
 import { checkLog } from "../backends/check.ts";
 import type { Location } from "../backends/locate.ts";
+import { ActorLineReader } from "../log/actor-line.ts";
 import type { SeqRange } from "../log/anomaly.ts";
 import { decodeRecord } from "../log/codec.ts";
-import { type Control, type Entry, linesOf, type Run } from "../log/lines.ts";
+import type { Control, Entry, Run } from "../log/lines.ts";
 import type { GapRecord } from "../log/record.ts";
 import { asSeal, sealDigest } from "../log/seal.ts";
 import type { IndexHead } from "../log/segment-index.ts";
-import { type IndexedRecord, RecordIndex } from "./record-index.ts";
+import type { RecordIndex } from "./record-index.ts";
+
+const NEWLINE = 0x0a;
 
 /** Whose records an index holds. */
 export type IndexedLog = "journal" | "snapshots";
@@ -43,6 +46,7 @@ export class SegmentReading {
   readonly gaps: GapRecord[] = [];
   readonly #index: RecordIndex;
   readonly #counts: Counts;
+  readonly #head = new ActorLineReader();
   readonly #runs: { from: number; to: number }[] = [];
   #records = 0;
   #whole = true;
@@ -92,34 +96,30 @@ export class SegmentReading {
   }
 
   #lines(run: Run, { name: segment, id }: Segment): void {
-    let { offset } = run;
-    for (const line of linesOf(run)) {
-      const at = { segment, id, offset, length: line.length };
-      offset += line.length + 1;
-      const record = headOf(line, at);
-      if (record === undefined) this.#counts((decodeRecord(line) as { seq: number }).seq);
-      else if (this.#counts(record.seq)) this.#index.add(record);
+    const { bytes, offset } = run;
+    const head = this.#head;
+    for (let start = 0; start < bytes.length; ) {
+      const newline = bytes.indexOf(NEWLINE, start);
+      const end = newline < 0 ? bytes.length : newline;
+      const [at, length] = [offset + start, end - start];
+      if (!head.read(bytes, start)) {
+        this.#parsed(bytes.subarray(start, end), { segment, id, offset: at, length });
+      } else if (this.#counts(head.seq)) {
+        const { persistenceId, seq, revision, journalSeq } = head;
+        this.#index.add({ persistenceId, seq, revision, journalSeq, segment, id, offset: at, length });
+      }
+      start = end + 1;
     }
   }
-}
 
-/** The longest beginning of a line that holds its ids. */
-const HEAD_BYTES = 4096;
-const HEAD =
-  /^\{"seq":(\d+),(?:"durable":\d+,)?"kind":"(?:journal|snapshot)","timestamp":[^,]+,"system_id":"[^"]*","persistence_id":"([\x20\x21\x23-\x5b\x5d-\x7e]*)","revision":(\d+)(?:,"journal_seq":(\d+))?[,}]/;
-
-/** What an index needs of a line, or undefined when it is not the line of a persistent actor. */
-function headOf(line: Buffer, at: Location): IndexedRecord | undefined {
-  const match = HEAD.exec(line.toString("latin1", 0, Math.min(line.length, HEAD_BYTES)));
-  if (match !== null) {
-    const seq = Number(match[1]);
-    const journalSeq = match[4] === undefined ? seq : Number(match[4]);
-    return { persistenceId: match[2] as string, seq, revision: Number(match[3]), journalSeq, at };
+  /** Written by another program, in another order of members: all that counts is what the members say. */
+  #parsed(line: Buffer, at: Location): void {
+    const record = decodeRecord(line);
+    const counts = this.#counts(record.seq);
+    if (record.kind !== "journal" && record.kind !== "snapshot") return;
+    const { persistence_id: persistenceId, seq, revision } = record;
+    if (!counts || typeof persistenceId !== "string") return;
+    const journalSeq = record.kind === "snapshot" ? record.journal_seq : seq;
+    this.#index.add({ ...at, persistenceId, seq, revision, journalSeq });
   }
-  // Written by another program, in another order of members: all that counts is what the members say.
-  const record = decodeRecord(line);
-  if (record.kind !== "journal" && record.kind !== "snapshot") return undefined;
-  const { persistence_id: persistenceId, seq, revision } = record;
-  if (typeof persistenceId !== "string") return undefined;
-  return { persistenceId, seq, revision, journalSeq: record.kind === "snapshot" ? record.journal_seq : seq, at };
 }

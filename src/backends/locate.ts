@@ -1,5 +1,6 @@
 // Records by their place in a log: what an index of a log remembers, and reading them back a window at a time.
 import { PapyraError } from "../errors.ts";
+import { allVerify } from "../log/block.ts";
 import { decodeRecord, verifies } from "../log/codec.ts";
 import type { LogRecord } from "../log/record.ts";
 import type { Backend } from "./backend.ts";
@@ -15,7 +16,8 @@ export interface Location {
 }
 
 /** Lines that are so near to each other are read at once: one read of this size costs about as much as a small one. */
-const WINDOW_BYTES = 256 << 10;
+const WINDOW_BYTES = 512 << 10;
+const NEWLINE = 0x0a;
 
 /** What the checksum of the line at `start` begins with. */
 export type SeedAt = (bytes: Buffer, start: number) => number;
@@ -26,47 +28,101 @@ export async function* readLocated(
   seedAt: SeedAt,
   locations: readonly Location[],
 ): AsyncGenerator<LogRecord, void, undefined> {
-  for await (const records of readWindows(backend, seedAt, locations)) yield* records;
+  for await (const { records } of readWindows(backend, seedAt, locations)) yield* records;
+}
+
+/** Records that were read at once, and their places. */
+export interface LocatedWindow<L extends Location> {
+  readonly locations: readonly L[];
+  readonly records: readonly LogRecord[];
 }
 
 /** The same, a window at a time: for who reads so many that waiting for each of them would cost more than reading it. */
-export async function* readWindows(
+export async function* readWindows<L extends Location>(
   backend: Backend,
   seedAt: SeedAt,
-  locations: readonly Location[],
-): AsyncGenerator<LogRecord[], void, undefined> {
-  for (let first = 0; first < locations.length; ) {
-    const start = locations[first] as Location;
-    let last = first;
-    for (let next = locations[last + 1]; next !== undefined; next = locations[last + 1]) {
-      if (next.id !== start.id || next.offset + next.length - start.offset > WINDOW_BYTES) break;
-      if (next.offset < (locations[last] as Location).offset) break; // in the order of seqs, not always that of the log
-      last += 1;
+  locations: Iterable<L>,
+): AsyncGenerator<LocatedWindow<L>, void, undefined> {
+  let window: L[] = [];
+  for (const location of locations) {
+    if (window.length > 0 && !isNear(window, location)) {
+      yield await readWindow(backend, seedAt, window);
+      window = [];
     }
-    const end = locations[last] as Location;
-    const window = await readWindow(backend, start, start.offset, end.offset + end.length);
-    yield locations.slice(first, last + 1).map((location) => recordIn(window, start.offset, seedAt, location));
-    first = last + 1;
+    window.push(location);
   }
+  if (window.length > 0) yield await readWindow(backend, seedAt, window);
 }
 
-function recordIn(window: Buffer, windowOffset: number, seedAt: SeedAt, location: Location): LogRecord {
-  const from = location.offset - windowOffset;
-  if (!verifies(seedAt(window, from), window, from, from + location.length)) {
-    throw new PapyraError(
-      "LOG_DAMAGED",
-      `${location.segment} is damaged at byte ${location.offset}: the line no longer verifies`,
-      {
-        hint: "stop the system, then run: papyra persistence scan",
-        details: { file: location.segment, offset: location.offset },
-      },
-    );
-  }
-  return decodeRecord(window.subarray(from, from + location.length));
+/** Places in the order of seqs are not always in that of the log. */
+function isNear(window: readonly Location[], { id, offset, length }: Location): boolean {
+  const first = window[0] as Location;
+  const last = window[window.length - 1] as Location;
+  return id === first.id && offset >= last.offset && offset + length - first.offset <= WINDOW_BYTES;
 }
 
-async function readWindow(backend: Backend, at: Location, from: number, to: number): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  for await (const chunk of backend.read(at.segment, from, to, at.id)) parts.push(Buffer.from(chunk));
-  return Buffer.concat(parts);
+async function readWindow<L extends Location>(
+  backend: Backend,
+  seedAt: SeedAt,
+  locations: readonly L[],
+): Promise<LocatedWindow<L>> {
+  const first = locations[0] as Location;
+  const last = locations[locations.length - 1] as Location;
+  // With the line break of the last one, if it has one.
+  const bytes = await readBytes(backend, first, last.offset + last.length + 1);
+  return { locations, records: recordsIn({ bytes, offset: first.offset }, seedAt, locations) };
+}
+
+interface Window {
+  readonly bytes: Buffer;
+  /** Where in its segment it begins. */
+  readonly offset: number;
+}
+
+function recordsIn(window: Window, seedAt: SeedAt, locations: readonly Location[]): LogRecord[] {
+  const whole = verifiesWhole(window, seedAt, locations);
+  return locations.map((location) => {
+    if (!whole) assertVerifies(window, seedAt, location);
+    const from = location.offset - window.offset;
+    return decodeRecord(window.bytes, from, from + location.length);
+  });
+}
+
+/**
+ * Whether a window verifies that is nothing but the lines asked for: one checksum over all of them costs a fraction of one
+ * for each. Where it does not, each line is verified alone.
+ */
+function verifiesWhole({ bytes, offset }: Window, seedAt: SeedAt, locations: readonly Location[]): boolean {
+  if (locations.length === 1) return false;
+  let next = offset;
+  for (const location of locations) {
+    if (location.offset !== next) return false;
+    next += location.length + 1;
+    if (bytes[next - offset - 1] !== NEWLINE) return false;
+  }
+  return allVerify(seedAt(bytes, 0), bytes); // a segment is of one lineage
+}
+
+function assertVerifies({ bytes, offset }: Window, seedAt: SeedAt, location: Location): void {
+  const from = location.offset - offset;
+  if (verifies(seedAt(bytes, from), bytes, from, from + location.length)) return;
+  throw new PapyraError(
+    "LOG_DAMAGED",
+    `${location.segment} is damaged at byte ${location.offset}: the line no longer verifies`,
+    {
+      hint: "stop the system, then run: papyra persistence scan",
+      details: { file: location.segment, offset: location.offset },
+    },
+  );
+}
+
+/** The bytes up to `to`, or to the end of the segment. */
+async function readBytes(backend: Backend, { segment, id, offset }: Location, to: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafeSlow(to - offset);
+  let length = 0;
+  for await (const chunk of backend.read(segment, offset, to, id)) {
+    bytes.set(chunk, length);
+    length += chunk.length;
+  }
+  return bytes.subarray(0, length);
 }

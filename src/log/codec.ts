@@ -154,11 +154,14 @@ export function parseObject(bytes: Uint8Array): Record<string, unknown> | undefi
 
 const KNOWN_KINDS: ReadonlySet<unknown> = new Set(["event", "journal", "audit", "dead_letter", "snapshot", "gap"]);
 
-/** The record in a line that has verified. Rejects with LOG_DAMAGED when its writer put something else than JSON there. */
-export function decodeRecord(line: Buffer): LogRecord {
+/**
+ * The record in a line that has verified: all of `bytes`, or `[start, end)` of them. Rejects with LOG_DAMAGED when its writer
+ * put something else than JSON there.
+ */
+export function decodeRecord(bytes: Buffer, start = 0, end: number = bytes.length): LogRecord {
   let fields: Record<string, unknown>;
   try {
-    fields = JSON.parse(line.toString("utf8")) as Record<string, unknown>;
+    fields = JSON.parse(bytes.toString("utf8", start, end)) as Record<string, unknown>;
   } catch (cause) {
     throw new PapyraError("LOG_DAMAGED", "a line verifies but is not JSON: its writer was not Papyra", { cause });
   }

@@ -17,12 +17,12 @@ export const header = {
       return false;
     let at = start + LINE_START.length;
     for (let code = bytes[at] as number; code >= 0x30 && code <= 0x39; code = bytes[++at] as number) {
-      this.seq = this.seq * 10 + code - 0x30;
+      this.seq = this.seq * 10 + (code - 0x30);
     }
     if (bytes[at + 2] === 0x64 /* the d of "durable" */) {
       at += ',"durable":'.length;
       for (let code = bytes[at] as number; code >= 0x30 && code <= 0x39; code = bytes[++at] as number) {
-        this.durable = this.durable * 10 + code - 0x30;
+        this.durable = this.durable * 10 + (code - 0x30);
       }
     }
     this.gap = bytes[at + 9] === 0x67 /* g */ && KIND_GAP.equals(bytes.subarray(at, at + KIND_GAP.length));

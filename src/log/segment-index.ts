@@ -124,24 +124,45 @@ export function decodeOffsets(bytes: Buffer): readonly [from: number, to: number
 }
 
 /** The actors of one bucket, from its line with the line break; undefined when these are other bytes than were written. */
-export function decodeBucket({ seed }: ReadHead, bucket: number, line: Buffer): Map<string, Place[]> | undefined {
+export function decodeBucket({ seed }: ReadHead, bucket: number, line: Buffer): Map<string, ActorPlaces> | undefined {
   if (line.at(-1) !== NEWLINE || !verifies(seed, line, 0, line.length - 1)) return undefined;
   const fields = parseObject(line) ?? {};
   if (fields.kind !== "places" || fields.bucket !== bucket) return undefined;
-  return new Map((fields.actors as [string, ...number[]][]).map(([id, ...row]) => [id, placesOf(row)]));
+  return new Map((fields.actors as ActorRow[]).map((row) => [row[0], new ActorPlaces(row)]));
 }
 
-function placesOf(row: readonly number[]): Place[] {
-  const places: Place[] = [];
-  for (let i = 0; i + PLACE_NUMBERS <= row.length; i += PLACE_NUMBERS) {
-    const [seq, revision, journalSeq, offset, length] = row.slice(i, i + PLACE_NUMBERS) as [
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
-    places.push({ seq, revision, journalSeq, offset, length });
+/** What a bucket says of one actor: an id, and the numbers of its places, the last place first. */
+type ActorRow = readonly [id: string, ...numbers: number[]];
+
+/** The places of one actor in the order of the log. They stay the numbers that they are in the cache: there may be many. */
+export class ActorPlaces {
+  readonly #row: ActorRow;
+
+  constructor(row: ActorRow) {
+    this.#row = row;
   }
-  return places.reverse();
+
+  get length(): number {
+    return (this.#row.length - 1) / PLACE_NUMBERS;
+  }
+
+  seq(place: number): number {
+    return this.#row[this.#start(place)] as number;
+  }
+
+  at(place: number): Place {
+    const row = this.#row as readonly unknown[] as readonly number[];
+    const start = this.#start(place);
+    return {
+      seq: row[start] as number,
+      revision: row[start + 1] as number,
+      journalSeq: row[start + 2] as number,
+      offset: row[start + 3] as number,
+      length: row[start + 4] as number,
+    };
+  }
+
+  #start(place: number): number {
+    return this.#row.length - (place + 1) * PLACE_NUMBERS;
+  }
 }

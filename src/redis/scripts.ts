@@ -104,35 +104,41 @@ return {'OK'}
  * somebody deleted one meanwhile, the stream has fewer, and whoever looks sees that the noted layout is not that of the stream.
  */
 export const WRITE = `${FENCE}${LAST_ID}
+local call, find, sub, format = redis.call, string.find, string.sub, string.format
+local function each_line(bytes, number, offset, key)
+  local prefix, before, size, from, count, id, line = number .. '-', offset - 1, #bytes, 1, 0
+  while from <= size do
+    local eol = find(bytes, '\\n', from, true) or size
+    id, line = prefix .. format('%.0f', before + from), sub(bytes, from, eol)
+    if key then call('XADD', key, id, 'data', line) end
+    from, count = eol + 1, count + 1
+  end
+  return id, line, count
+end
 local fields = tonumber(ARGV[4])
 local at = 5 + 2 * fields
 local parts, done = {}, 0
 for k = 3, #KEYS do
-  local offset, bytes = tonumber(ARGV[at + 3]), ARGV[at + 4]
-  local entries, from = {}, 1
-  while from <= #bytes do
-    local eol = string.find(bytes, '\\n', from, true) or #bytes
-    entries[#entries + 1] = {ARGV[at + 2] .. '-' .. string.format('%.0f', offset + from - 1), string.sub(bytes, from, eol)}
-    from = eol + 1
-  end
-  local last, final = last_id(KEYS[k]), entries[#entries]
+  local number, offset, bytes = ARGV[at + 2], tonumber(ARGV[at + 3]), ARGV[at + 4]
+  local last = last_id(KEYS[k])
   if last ~= ARGV[at + 1] then
-    local stored = redis.call('XRANGE', KEYS[k], final[1], final[1])[1]
-    if last ~= final[1] or not stored or stored[2][2] ~= final[2] then return {'CONFLICT', KEYS[k], last, ARGV[at + 1]} end
+    local id, line = each_line(bytes, number, offset)
+    local stored = call('XRANGE', KEYS[k], id, id)[1]
+    if last ~= id or not stored or stored[2][2] ~= line then return {'CONFLICT', KEYS[k], last, ARGV[at + 1]} end
     done = done + 1
   end
-  parts[#parts + 1] = {KEYS[k], entries, ARGV[at], ARGV[at + 5], ARGV[at + 6], ARGV[at + 2], offset + #bytes, ARGV[at + 1]}
+  parts[#parts + 1] = {KEYS[k], bytes, ARGV[at], ARGV[at + 5], ARGV[at + 6], number, offset, ARGV[at + 1]}
   at = at + 7
 end
 if done > 0 and done < #parts then return {'CONFLICT', KEYS[3], 'one log of several', 'all of them'} end
 if done > 0 then return {'DUP'} end
 for _, part in ipairs(parts) do
-  local key, entries = part[1], part[2]
-  for _, entry in ipairs(entries) do redis.call('XADD', key, entry[1], 'data', entry[2]) end
-  local was, count = string.match(redis.call('HGET', KEYS[1], part[3] .. ':end') or '', '^%d+ (%S+) %d+ (%d+) ')
-  local length = was == part[8] and count + #entries or redis.call('XLEN', key)
-  local reached = {part[4], entries[#entries][1], part[5], string.format('%.0f', length), part[6] .. '-' .. string.format('%.0f', part[7])}
-  redis.call('HSET', KEYS[1], part[3] .. ':end', table.concat(reached, ' '))
+  local key, bytes, number, offset = part[1], part[2], part[6], part[7]
+  local id, _, written = each_line(bytes, number, offset, key)
+  local was, count = string.match(call('HGET', KEYS[1], part[3] .. ':end') or '', '^%d+ (%S+) %d+ (%d+) ')
+  local length = was == part[8] and count + written or call('XLEN', key)
+  local reached = {part[4], id, part[5], format('%.0f', length), number .. '-' .. format('%.0f', offset + #bytes)}
+  call('HSET', KEYS[1], part[3] .. ':end', table.concat(reached, ' '))
 end
 for i = 0, fields - 1 do redis.call('HSET', KEYS[1], ARGV[5 + 2 * i], ARGV[6 + 2 * i]) end
 if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3]) end

@@ -12,6 +12,7 @@ import type { LogName } from "../../src/log/record.ts";
 import type { RetentionPolicy } from "../../src/log/retention.ts";
 import { seededNumbers } from "../../src/testing/sim-survival.ts";
 import { ledger, Life } from "./days-life.ts";
+import { isGap, type Kept, type Line, lastSeqOf, LOGS, upTo } from "./days-model.ts";
 import { keptByModel } from "./keep-model.ts";
 
 const SEEDS = Number(process.env.PAPYRA_DAYS_SEEDS ?? 1);

@@ -26,7 +26,9 @@ function lookUp(cache: Buffer, id: string): readonly Place[] | undefined {
   const bucket = bucketOf(id, read.head.buckets);
   const [from, to] = decodeOffsets(cache.subarray(...offsetsAt(read, bucket)))!;
   const actors = decodeBucket(read, bucket, cache.subarray(from, to));
-  return actors === undefined ? undefined : (actors.get(id) ?? []);
+  if (actors === undefined) return undefined;
+  const places = actors.get(id);
+  return Array.from({ length: places?.length ?? 0 }, (_, i) => places!.at(i));
 }
 
 test("every actor that was put in is found with its places, and nobody else", () => {

@@ -1,0 +1,200 @@
+// The Redis store against bare loops of the same client over the same records: appending with pipelined XADD, reading with
+// pages of XRANGE. Also backups and restores, and the memory of a scan and a backup at two sizes. The server is its own, on a
+// free port; on a machine that it shares with the benchmark its work counts as much as that of the client.
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { createClient } from "redis";
+import { backups } from "../dist/backup/index.js";
+import { openStore } from "../dist/index.js";
+import { scan } from "../dist/ops/scan.js";
+import { redisStore } from "../dist/redis/index.js";
+import { median, rounds, timed } from "./measure.mjs";
+
+const PROGRAM = process.env.PAPYRA_REDIS_SERVER ?? "redis-server";
+const POLICIES = {
+  "AOF always": ["--appendonly", "yes", "--appendfsync", "always"],
+  "AOF everysec": ["--appendonly", "yes", "--appendfsync", "everysec"],
+  "no AOF": ["--appendonly", "no"],
+};
+/** Writers, and how often each appends. */
+const WRITERS = [
+  [1, 400],
+  [64, 60],
+  [1000, 15],
+];
+const HISTORY = 50_000;
+const PAGE = 1000;
+
+const recordOf = (n) => ({
+  kind: "event",
+  system_id: "bench",
+  actor_address: `bench://account/${n % 1000}`,
+  event_type: "Deposited",
+  payload: { amount: n % 977, currency: "EUR", reference: `ref-${n}`, note: "monthly transfer" },
+});
+
+/** Runs `work` with the URL of a server of its own. */
+async function withServer(base, settings, work) {
+  const listener = createServer().listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  const { port } = listener.address();
+  listener.close();
+  const dir = mkdtempSync(join(base, "redis-"));
+  const fixed = ["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--save", ""];
+  const server = spawn(PROGRAM, [...fixed, ...settings], { stdio: "ignore" });
+  const ended = once(server, "exit");
+  const client = createClient({ url: `redis://127.0.0.1:${port}`, RESP: 2 });
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    while ((await client.ping().catch(() => "")) !== "PONG") await delay(50);
+    return await work(client, `redis://127.0.0.1:${port}`);
+  } finally {
+    client.destroy();
+    server.kill("SIGKILL");
+    await ended;
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+async function papyraAppend(url, client, writers, each) {
+  await client.flushAll();
+  const store = await openStore(redisStore({ url, systemId: "bench" }));
+  let n = 0;
+  const rate = await timed(writers * each, () =>
+    Promise.all(
+      Array.from({ length: writers }, async () => {
+        for (let i = 0; i < each; i++) await store.append("events", [recordOf(n++)]);
+      }),
+    ),
+  );
+  await store.close();
+  return rate;
+}
+
+/** No callers that each wait for theirs, only batches of as many commands, which the client sends in one go. */
+async function bareAppend(client, writers, each) {
+  await client.flushAll();
+  let n = 0;
+  return timed(writers * each, async () => {
+    for (let i = 0; i < each; i++) {
+      const pipeline = client.multi();
+      for (let w = 0; w < writers; w++) {
+        const line = JSON.stringify({ seq: n, timestamp: Date.now() / 1000, ...recordOf(n++) });
+        pipeline.addCommand(["XADD", "bare", "*", "data", line]);
+      }
+      await pipeline.execAsPipeline();
+    }
+  });
+}
+
+async function benchAppends(base, roundCount) {
+  const rows = [];
+  for (const [policy, settings] of Object.entries(POLICIES)) {
+    await withServer(base, settings, async (client, url) => {
+      for (const [writers, each] of WRITERS) {
+        const result = await rounds(roundCount, {
+          papyra: () => papyraAppend(url, client, writers, each),
+          bare: () => bareAppend(client, writers, each),
+        });
+        rows.push({
+          what: `append to Redis, ${policy}, ${writers} concurrent writer${writers === 1 ? "" : "s"}`,
+          papyra: `${Math.round(result.papyra.perSecond).toLocaleString("en-US")} records/s`,
+          ratios: { "bare pipelined XADD": result.bare.ratio },
+          budget: policy === "AOF everysec" && writers >= 64 ? "0.8 of bare" : "",
+        });
+      }
+    });
+  }
+  return rows;
+}
+
+export async function fill(url, records) {
+  const store = await openStore(redisStore({ url, systemId: "bench" }));
+  for (let n = 0; n < records; n += PAGE)
+    await store.append(
+      "events",
+      Array.from({ length: Math.min(PAGE, records - n) }, (_, i) => recordOf(n + i)),
+    );
+  await store.close();
+}
+
+async function pages(client) {
+  const [key] = (await client.keys("*")).filter((name) => name.endsWith("events"));
+  let count = 0;
+  for (let from = "-"; ; ) {
+    const page = await client.sendCommand(["XRANGE", key, from, "+", "COUNT", String(PAGE)]);
+    count += page.length;
+    if (page.length < PAGE) break;
+    from = `(${page.at(-1)[0]}`;
+  }
+  if (count <= HISTORY) throw new Error(`${count} entries`); // with the identity line
+}
+
+async function benchReading(base, roundCount) {
+  return withServer(base, POLICIES["no AOF"], async (client, url) => {
+    await fill(url, HISTORY);
+    const place = redisStore({ url, systemId: "bench" });
+    const result = await rounds(roundCount, {
+      papyra: () => timed(HISTORY, () => scan(place, { log: "events" })),
+      bare: () => timed(HISTORY, () => pages(client)),
+    });
+    const times = { create: [], restore: [] };
+    for (let round = 0; round < roundCount; round++) {
+      const repository = mkdtempSync(join(base, "redis-backup-"));
+      times.create.push(await timed(HISTORY, () => backups(repository).create(place)));
+      times.restore.push(await timed(HISTORY, () => backups(repository).restore(join(repository, "restored"))));
+      rmSync(repository, { recursive: true, force: true });
+    }
+    const perSecond = (rates) => `${Math.round(median(rates)).toLocaleString("en-US")} records/s`;
+    return [
+      {
+        what: "scan of a log in Redis",
+        papyra: perSecond([result.papyra.perSecond]),
+        ratios: { "bare pages of XRANGE": result.bare.ratio },
+        budget: "0.7 of bare",
+      },
+      { what: "backup of a store in Redis", papyra: perSecond(times.create), ratios: {}, budget: "" },
+      { what: "restore of that backup into files", papyra: perSecond(times.restore), ratios: {}, budget: "" },
+    ];
+  });
+}
+
+/** The peaks of processes that read a small and a large stream, in MB. */
+async function benchMemory(base, sizes = [100_000, 1_000_000]) {
+  const script = fileURLToPath(new URL("redis-once.mjs", import.meta.url));
+  const peakOf = (what, url) => {
+    const repository = mkdtempSync(join(base, "redis-memory-"));
+    const run = spawnSync(process.execPath, [script, what, url, repository], { encoding: "utf8" });
+    rmSync(repository, { recursive: true, force: true });
+    if (run.status !== 0) throw new Error(run.stderr);
+    return Math.round(Number(run.stdout) / 1024);
+  };
+  const peaks = [];
+  for (const size of sizes) {
+    await withServer(base, POLICIES["no AOF"], async (_, url) => {
+      await fill(url, size);
+      peaks.push({ size, scan: peakOf("scan", url), backup: peakOf("backup", url) });
+    });
+  }
+  const told = (what) => peaks.map((peak) => `${peak[what]} MB for ${peak.size.toLocaleString("en-US")} records`);
+  return ["scan", "backup"].map((what) => ({
+    what: `memory of a ${what} of a store in Redis`,
+    papyra: told(what).join(", "),
+    ratios: { "the small one": peaks.at(-1)[what] / peaks[0][what] },
+    budget: "flat",
+  }));
+}
+
+export async function benchRedis(base, roundCount) {
+  return [
+    ...(await benchAppends(base, roundCount)),
+    ...(await benchReading(base, roundCount)),
+    ...(await benchMemory(base)),
+  ];
+}
