@@ -1,10 +1,10 @@
 // A repository in a directory. Objects are files, put in place by temporary file, sync, rename and directory sync. A hold is a
 // file in holds/ that its holder keeps locked: the kernel frees it when the process dies, and whoever comes next removes it.
 import { dirname, join } from "node:path";
-import { publish, readSmall, syncAncestors, writeAll, writeTemporary } from "../env/durable.ts";
+import { publish, readSmall, syncAncestors, writeTemporary } from "../env/durable.ts";
 import type { Env, FileLock, FileStat } from "../env/env.ts";
 import { isPapyraError, PapyraError } from "../errors.ts";
-import { parseObject } from "../log/codec.ts";
+import { DirectoryHold, holderIn, writeOwner } from "./directory-hold.ts";
 import { checkObjectName, isObjectName } from "./object-names.ts";
 import {
   type Hold,
@@ -22,7 +22,6 @@ const HOLDS = "holds";
 const GATE = "repository.lock";
 const GATE_TRIES = 500;
 const GATE_WAIT_MS = 10;
-const OWNER_BYTES = 512;
 /** A temporary file that old belongs to nobody any more. */
 const STRAY_MS = 3_600_000;
 const TEMPORARY = /\.tmp-[0-9a-f]{8}$/;
@@ -241,54 +240,6 @@ class DirectoryObjects implements ObjectStore {
     await this.env.fs.makeDir(dir);
     await syncAncestors(this.env.fs, dir);
     this.#made.add(dir);
-  }
-}
-
-class DirectoryHold implements Hold {
-  readonly #env: Env;
-  readonly #location: string;
-  readonly #path: string;
-  readonly #lock: FileLock;
-  readonly #purpose: string;
-
-  constructor(env: Env, location: string, path: string, lock: FileLock, purpose: string) {
-    this.#env = env;
-    this.#location = location;
-    this.#path = path;
-    this.#lock = lock;
-    this.#purpose = purpose;
-  }
-
-  async assertHeld(): Promise<void> {
-    if ((await this.#env.fs.stat(this.#path))?.id === this.#lock.id) return;
-    throw new PapyraError(
-      "REPOSITORY_LOCKED",
-      `${this.#path} was removed: the ${this.#purpose} holds ${this.#location} no more`,
-      {
-        hint: "nothing may remove files from a repository but papyra; run the command again",
-      },
-    );
-  }
-
-  async release(): Promise<void> {
-    try {
-      await this.#env.fs.remove(this.#path).catch(() => undefined); // whoever comes next removes it
-    } finally {
-      await this.#lock.release();
-    }
-  }
-}
-
-function holderIn(bytes: Buffer): Holder {
-  return { pid: 0, host: "unknown", sinceMs: 0, purpose: "unknown", mode: "exclusive", ...parseObject(bytes) };
-}
-
-async function writeOwner(env: Env, path: string, holder: Holder): Promise<void> {
-  const file = await env.fs.open(path, "update");
-  try {
-    await writeAll(file, Buffer.from(`${JSON.stringify(holder)}\n`.padEnd(OWNER_BYTES)), 0); // over a longer one, too
-  } finally {
-    await file.close();
   }
 }
 

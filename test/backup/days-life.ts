@@ -2,7 +2,7 @@
 // and new lineages. Beside it stands a model that knows, line by line, what the store and each backup must hold.
 import { expect } from "vitest";
 import { ActorSystem } from "../../src/actors/system.ts";
-import type { AppendPart, Backend, Claim } from "../../src/backends/backend.ts";
+import type { Backend } from "../../src/backends/backend.ts";
 import type { Store } from "../../src/backends/store.ts";
 import { backups as repositoryAt } from "../../src/backup/index.ts";
 import { restoreInPlace } from "../../src/backup/in-place.ts";
@@ -34,6 +34,7 @@ import {
   LOGS,
   mapLines,
 } from "./days-model.ts";
+import { noting } from "./days-noting.ts";
 import { audit, event, world } from "./world.ts";
 
 const NOTHING: Lines = { events: [], journal: [], audits: [], dead_letters: [], snapshots: [] };
@@ -277,32 +278,4 @@ export class Life {
   async #ids(): Promise<Set<string>> {
     return new Set((await this.repository.list()).backups.map(({ id }) => id));
   }
-}
-
-/** The same backend, which tells each line that it is given to append once it is acknowledged. */
-function noting(backend: Backend, stands: (log: LogName, line: Line) => void): Backend {
-  const note = ({ log, bytes }: AppendPart): void => {
-    for (const text of Buffer.from(bytes).toString("utf8").trimEnd().split("\n")) {
-      const line = lineOf(text);
-      if (line !== undefined) stands(log, line);
-    }
-  };
-  return {
-    ...backend,
-    async claim(purpose) {
-      const claim = await backend.claim(purpose);
-      return new Proxy<Claim>(claim, {
-        get(target, name) {
-          const value: unknown = Reflect.get(target, name, target);
-          if (name !== "append") return typeof value === "function" ? value.bind(target) : value;
-          return async (parts: readonly AppendPart[]) => {
-            const copies = parts.map((part) => ({ ...part, bytes: Buffer.from(part.bytes) }));
-            const placed = await target.append(parts);
-            copies.forEach(note);
-            return placed;
-          };
-        },
-      });
-    },
-  };
 }
