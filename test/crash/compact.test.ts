@@ -9,9 +9,9 @@ import { account } from "../../src/ops/account.ts";
 import { compact, compactStore } from "../../src/ops/compact.ts";
 import { scan } from "../../src/ops/scan.ts";
 import { SimDisk } from "../../src/testing/sim-disk.ts";
-import { assertSurvives, backendOn, fork, type Ledger, newLedger, put } from "./scenario.ts";
+import { assertSurvives, backendOn, fork, type Ledger, newLedger, put, Survivors, toldTo } from "./scenario.ts";
 
-const SEEDS = Math.ceil(Number(process.env.PAPYRA_SEEDS ?? 12) / 7);
+const SEEDS = Math.ceil(Number(process.env.PAPYRA_SEEDS ?? 24) / 7);
 const ROTATING = { segmentBytes: 4096 } as const;
 const RETENTION = { events: { maxRecords: 12 }, journal: { maxRecords: 0 } } as const;
 const EVENTS = 32;
@@ -127,19 +127,17 @@ async function assertGoesOn(disk: SimDisk, what: string): Promise<void> {
 
 test("a power cut at every call of a compaction loses nothing that stays", async () => {
   const { acting } = await callsOf();
-  let states = 0;
+  const survivors = new Survivors();
   for (const n of acting) {
     const disk = new SimDisk();
     const { ledger } = await run(disk, () => disk.cutPowerAt(n));
-    for (let seed = 1; seed <= SEEDS; seed++) {
-      const survivor = disk.reboot(seed);
+    for (const { survivor, seed } of survivors.of(disk, toldTo(ledger), SEEDS)) {
       const what = `cut at call ${n}, seed ${seed}`;
       await assertSurvives(survivor, fork(ledger), what, { kept: false, store: ROTATING });
       await assertGoesOn(survivor, what);
-      states += 1;
     }
   }
-  console.log(`power cuts while compacting: ${acting.length} calls x ${SEEDS} seeds = ${states} states`);
+  console.log(`power cuts at ${acting.length} calls while compacting: ${survivors}`);
 });
 
 test("a compaction that is killed at any call leaves a store that starts by itself", async () => {

@@ -16,9 +16,11 @@ import {
   PATH,
   put,
   scenario,
+  Survivors,
+  toldTo,
 } from "./scenario.ts";
 
-const SEEDS = Number(process.env.PAPYRA_SEEDS ?? 12);
+const SEEDS = Number(process.env.PAPYRA_SEEDS ?? 24);
 
 /** Runs `work` until the disk stops it; how many calls it made, and what it was told. */
 async function run(
@@ -45,17 +47,15 @@ for (const store of [{}, { mark: "exact" }] as const) {
     const work = (disk: SimDisk, ledger: Ledger) => scenario(disk, ledger, store);
     const calls = await callsOf(work);
     expect(calls).toBeGreaterThan(100);
-    let states = 0;
+    const survivors = new Survivors();
     for (let n = 1; n <= calls + 1; n++) {
       const disk = new SimDisk();
       disk.cutPowerAt(n);
       const ledger = await run(disk, work);
-      for (let seed = 1; seed <= SEEDS; seed++) {
-        await assertSurvives(disk.reboot(seed), fork(ledger), `cut at call ${n}, seed ${seed}`, { kept: false, store });
-        states += 1;
-      }
+      for (const { survivor, seed } of survivors.of(disk, toldTo(ledger), SEEDS))
+        await assertSurvives(survivor, fork(ledger), `cut at call ${n}, seed ${seed}`, { kept: false, store });
     }
-    console.log(`power cuts: ${calls} calls x ${SEEDS} seeds = ${states} states`);
+    console.log(`power cuts at ${calls} calls: ${survivors}`);
   });
 }
 
@@ -138,7 +138,7 @@ test("recovery is cut at each of its calls and simply goes on the next time", as
   const before = whole.calls;
   await recover(backendOn(whole), { mode: "quarantine", quarantineDir: "/data/quarantine" });
   const calls = whole.calls - before;
-  let states = 0;
+  const survivors = new Survivors();
   for (let n = 1; n <= calls; n++) {
     const { disk, ledger } = await damagedStore();
     disk.cutPowerAt(n);
@@ -146,8 +146,7 @@ test("recovery is cut at each of its calls and simply goes on the next time", as
       () => undefined,
       (error: unknown) => expect(error).toBeInstanceOf(PowerCut),
     );
-    for (let seed = 1; seed <= Math.min(SEEDS, 8); seed++) {
-      const survivor = disk.reboot(seed);
+    for (const { survivor, seed } of survivors.of(disk, [], SEEDS)) {
       const report = await recover(backendOn(survivor), { mode: "quarantine", quarantineDir: "/data/quarantine" });
       expect(report.ok, `cut at call ${n} of recovery, seed ${seed}: ${report.verdict}`).toBe(true);
       const store = await openStore(backendOn(survivor));
@@ -160,10 +159,9 @@ test("recovery is cut at each of its calls and simply goes on the next time", as
           expect(present.get(seq), `cut at call ${n}, seed ${seed}: ${log} seq ${seq}`).toBe(value);
       }
       await store.close();
-      states += 1;
     }
   }
-  console.log(`cuts of recovery: ${calls} calls, ${states} states`);
+  console.log(`cuts of recovery at ${calls} calls: ${survivors}`);
 });
 
 test("a failing call poisons the writer: nothing is acknowledged that is not there", async () => {

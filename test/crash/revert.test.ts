@@ -5,9 +5,9 @@ import { openStore } from "../../src/backends/open.ts";
 import { recover } from "../../src/ops/recover.ts";
 import { revert } from "../../src/ops/revert.ts";
 import { PowerCut, SimDisk } from "../../src/testing/sim-disk.ts";
-import { backendOn, newLedger, PATH, put } from "./scenario.ts";
+import { backendOn, newLedger, PATH, put, Survivors } from "./scenario.ts";
 
-const SEEDS = Math.ceil(Number(process.env.PAPYRA_SEEDS ?? 12) / 7);
+const SEEDS = Math.ceil(Number(process.env.PAPYRA_SEEDS ?? 24) / 7);
 const ONLY_LOOKS: ReadonlySet<string> = new Set(["read", "stat", "list", "open", "close"]);
 
 /** Damage in two sealed segments and at the tail of the active one, a lost file, and a recovery that has mended all of it. */
@@ -45,20 +45,18 @@ test("a reversal is cut at each of its calls, and goes on the next time", async 
   expect(await revert(backendOn(whole), { id: first })).toMatchObject({ changed: true });
   const made = whole.trace.slice(before);
   const acting = made.map((_, i) => i + 1).filter((n) => !ONLY_LOOKS.has(made[n - 1]?.operation as string));
-  let states = 0;
+  const survivors = new Survivors();
   for (const n of acting) {
     const { disk, id, damaged } = await recovered();
     disk.cutPowerAt(n);
     await expect(revert(backendOn(disk), { id })).rejects.toBeInstanceOf(PowerCut);
-    for (let seed = 1; seed <= SEEDS; seed++) {
-      const survivor = disk.reboot(seed);
+    for (const { survivor, seed } of survivors.of(disk, [], SEEDS)) {
       await revert(backendOn(survivor), { id });
       expect(files(survivor), `cut at call ${n}, seed ${seed}`).toEqual(damaged);
       expect((await recover(backendOn(survivor), { mode: "quarantine" })).after.ok).toBe(true);
-      states += 1;
     }
   }
-  console.log(`cuts of a reversal: ${acting.length} calls, ${states} states`);
+  console.log(`cuts of a reversal at ${acting.length} calls: ${survivors}`);
 });
 
 test("a damaged quarantine is found before anything is changed", async () => {

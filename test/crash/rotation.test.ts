@@ -15,10 +15,12 @@ import {
   newLedger,
   PATH,
   put,
+  Survivors,
+  toldTo,
 } from "./scenario.ts";
 
 /** There are more calls here than in power-cut.test.ts, and each state costs more. */
-const SEEDS = Math.ceil(Number(process.env.PAPYRA_SEEDS ?? 12) / 4);
+const SEEDS = Math.ceil(Number(process.env.PAPYRA_SEEDS ?? 24) / 4);
 const ROTATING = { segmentBytes: 4096 } as const;
 
 /** Two runs of a store; both of its busy logs are sealed several times, once in the same batch. */
@@ -66,19 +68,17 @@ function assertSealed(disk: SimDisk, what: string): void {
 
 test("a power cut at every call of a rotating store loses nothing that was acknowledged", async () => {
   const calls = await callsOf();
-  let states = 0;
+  const survivors = new Survivors();
   for (let n = 1; n <= calls + 1; n++) {
     const disk = new SimDisk();
     disk.cutPowerAt(n);
     const ledger = await run(disk);
-    for (let seed = 1; seed <= SEEDS; seed++) {
-      const survivor = disk.reboot(seed);
+    for (const { survivor, seed } of survivors.of(disk, toldTo(ledger), SEEDS)) {
       assertSealed(survivor, `cut at call ${n}, seed ${seed}`);
       await assertSurvives(survivor, fork(ledger), `cut at call ${n}, seed ${seed}`, { kept: false, store: ROTATING });
-      states += 1;
     }
   }
-  console.log(`power cuts while rotating: ${calls} calls x ${SEEDS} seeds = ${states} states`);
+  console.log(`power cuts at ${calls} calls while rotating: ${survivors}`);
 });
 
 test.each(["fsync", "interval", "os"] as const)(
@@ -152,7 +152,7 @@ test("the recovery of sealed segments is cut at each of its calls, and goes on t
   expect(report).toMatchObject({ ok: true, after: { ok: true } });
   expect(report.actions.filter(({ what }) => what === "sealed anew").length).toBeGreaterThanOrEqual(3);
   const calls = whole.calls - before;
-  let states = 0;
+  const survivors = new Survivors();
   for (let n = 1; n <= calls; n++) {
     const { disk, ledger } = await damagedStore();
     disk.cutPowerAt(n);
@@ -160,16 +160,14 @@ test("the recovery of sealed segments is cut at each of its calls, and goes on t
       () => undefined,
       (error: unknown) => expect(error).toBeInstanceOf(PowerCut),
     );
-    for (let seed = 1; seed <= Math.min(SEEDS, 3); seed++) {
-      const survivor = disk.reboot(seed);
+    for (const { survivor, seed } of survivors.of(disk, [], SEEDS)) {
       const next = await recover(backendOn(survivor), QUARANTINE);
       expect(next.after.ok, `cut at call ${n} of recovery, seed ${seed}: ${next.verdict}`).toBe(true);
       expect((await recover(backendOn(survivor), QUARANTINE)).changed).toBe(false);
       const store = await openStore(backendOn(survivor));
       assertKept(await contentOf(store), ledger, `cut at call ${n} of recovery, seed ${seed}`);
       await store.close();
-      states += 1;
     }
   }
-  console.log(`cuts of the recovery of sealed segments: ${calls} calls, ${states} states`);
+  console.log(`cuts of the recovery of sealed segments at ${calls} calls: ${survivors}`);
 });

@@ -1,6 +1,7 @@
 // What the crash tests run and what they demand afterwards: one scenario that writes, reopens and recovers, and the
 // promises that must hold wherever it was cut short.
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import type { FileStoreOptions } from "../../src/backends/file-options.ts";
 import { fileBackend } from "../../src/backends/files.ts";
 import { openStore } from "../../src/backends/open.ts";
@@ -84,6 +85,40 @@ export async function scenario(disk: SimDisk, ledger: Ledger, options: Partial<F
   await Promise.all([put(second, ledger, "journal", 2), put(second, ledger, "audits", 1)]);
   await put(second, ledger, "events", 2);
   await second.close();
+}
+
+/**
+ * What power cuts leave of a scenario. Most are byte for byte like another one, after the same acknowledgements: they would be
+ * judged alike, and come only once.
+ */
+export class Survivors {
+  /** All, and those that came. */
+  cuts = 0;
+  states = 0;
+  readonly #seen = new Set<string>();
+
+  *of(disk: SimDisk, told: unknown, seeds: number): Generator<{ readonly survivor: SimDisk; readonly seed: number }> {
+    for (let seed = 1; seed <= seeds; seed++) {
+      const survivor = disk.reboot(seed);
+      this.cuts += 1;
+      const key = createHash("sha1").update(JSON.stringify(told));
+      for (const [path, bytes] of survivor.tree()) key.update(path).update(bytes);
+      const digest = key.digest("base64");
+      if (this.#seen.has(digest)) continue;
+      this.#seen.add(digest);
+      this.states += 1;
+      yield { survivor, seed };
+    }
+  }
+
+  toString(): string {
+    return `${this.states} different states of ${this.cuts} survivors`;
+  }
+}
+
+/** What a run was told until now, as far as it differs from what others of the same scenario were. */
+export function toldTo({ acknowledged, next }: Ledger): unknown {
+  return [next, ...[...acknowledged.values()].map((all) => all.size)];
 }
 
 /** Everything the store at `disk` holds, by log and seq. */
