@@ -137,7 +137,7 @@ test("a power cut at every call of a compaction loses nothing that stays", async
       await assertGoesOn(survivor, what);
     }
   }
-  console.log(`power cuts at ${acting.length} calls while compacting: ${survivors}`);
+  console.log(`power cuts at ${acting.length} calls while compacting: ${survivors.counts}`);
 });
 
 test("a compaction that is killed at any call leaves a store that starts by itself", async () => {

@@ -55,7 +55,7 @@ for (const store of [{}, { mark: "exact" }] as const) {
       for (const { survivor, seed } of survivors.of(disk, toldTo(ledger), SEEDS))
         await assertSurvives(survivor, fork(ledger), `cut at call ${n}, seed ${seed}`, { kept: false, store });
     }
-    console.log(`power cuts at ${calls} calls: ${survivors}`);
+    console.log(`power cuts at ${calls} calls: ${survivors.counts}`);
   });
 }
 
@@ -161,7 +161,7 @@ test("recovery is cut at each of its calls and simply goes on the next time", as
       await store.close();
     }
   }
-  console.log(`cuts of recovery at ${calls} calls: ${survivors}`);
+  console.log(`cuts of recovery at ${calls} calls: ${survivors.counts}`);
 });
 
 test("a failing call poisons the writer: nothing is acknowledged that is not there", async () => {

@@ -56,7 +56,7 @@ test("a reversal is cut at each of its calls, and goes on the next time", async 
       expect((await recover(backendOn(survivor), { mode: "quarantine" })).after.ok).toBe(true);
     }
   }
-  console.log(`cuts of a reversal at ${acting.length} calls: ${survivors}`);
+  console.log(`cuts of a reversal at ${acting.length} calls: ${survivors.counts}`);
 });
 
 test("a damaged quarantine is found before anything is changed", async () => {

@@ -78,7 +78,7 @@ test("a power cut at every call of a rotating store loses nothing that was ackno
       await assertSurvives(survivor, fork(ledger), `cut at call ${n}, seed ${seed}`, { kept: false, store: ROTATING });
     }
   }
-  console.log(`power cuts at ${calls} calls while rotating: ${survivors}`);
+  console.log(`power cuts at ${calls} calls while rotating: ${survivors.counts}`);
 });
 
 test.each(["fsync", "interval", "os"] as const)(
@@ -169,5 +169,5 @@ test("the recovery of sealed segments is cut at each of its calls, and goes on t
       await store.close();
     }
   }
-  console.log(`cuts of the recovery of sealed segments at ${calls} calls: ${survivors}`);
+  console.log(`cuts of the recovery of sealed segments at ${calls} calls: ${survivors.counts}`);
 });

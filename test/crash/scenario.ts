@@ -111,7 +111,7 @@ export class Survivors {
     }
   }
 
-  toString(): string {
+  get counts(): string {
     return `${this.states} different states of ${this.cuts} survivors`;
   }
 }
