@@ -16,6 +16,6 @@ test("random lives of a store, cut at random calls: nothing promised is lost, an
   }
   const { survivors, states, kills, deeper, harmed } = counts;
   const kinds = `${kills} kills, ${deeper} deeper, ${harmed} with damage`;
-  console.log(`explored: ${states} different states (${kinds}) of ${survivors.counts} survivors of ${SEEDS} lives`);
+  console.log(`explored: ${states} different states (${kinds}) of ${survivors} survivors of ${SEEDS} lives`);
   expect(Math.min(kills, deeper, harmed)).toBeGreaterThan(0);
 });
