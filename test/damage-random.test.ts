@@ -118,7 +118,7 @@ test(`mixtures of one to four kinds of damage (seed ${SEED})`, async () => {
   console.log(`mixtures: ${JSON.stringify(seen)}`);
 });
 
-const REAL_CASES = 200;
+const REAL_CASES = 100;
 let root = "";
 beforeAll(async () => void (root = await mkdtemp(join(tmpdir(), "papyra-damage-"))));
 afterAll(() => rm(root, { recursive: true, force: true }));

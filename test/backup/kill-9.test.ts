@@ -17,7 +17,7 @@ import { startupCheck } from "../../src/ops/startup.ts";
 import { type Build, build } from "../cli/build.ts";
 import { type Ack, type Ended, historyOf, Home, Service } from "./real.ts";
 
-const ROUNDS = Number(process.env.PAPYRA_ROUNDS ?? 6);
+const ROUNDS = Number(process.env.PAPYRA_ROUNDS ?? 4);
 const SEED = Number(process.env.PAPYRA_KILL_SEED ?? 7);
 /** A store that has grown for longer makes the looking at it the whole work. */
 const ROUNDS_A_HOME = 4;

@@ -18,6 +18,8 @@ export interface Case {
   readonly name: string;
   /** Whether it makes sense only where several processes may work at a time. */
   readonly shared?: true;
+  /** Whether several act at the same instant, of whom one must win. */
+  readonly races?: true;
   readonly run: (subject: Subject) => Promise<void>;
 }
 
@@ -102,6 +104,7 @@ export const objectsContract: readonly Case[] = [
   {
     name: "of several who put with ifAbsent exactly one wins, and its bytes are there",
     shared: true,
+    races: true,
     async run(subject) {
       for (let round = 0; round < 3; round++) {
         const stores = Array.from({ length: 6 }, () => subject.open());
@@ -241,6 +244,7 @@ export const objectsContract: readonly Case[] = [
   {
     name: "of several who want it exclusive exactly one gets it",
     shared: true,
+    races: true,
     async run(subject) {
       for (let round = 0; round < 2; round++) {
         const wanted = await Promise.allSettled(

@@ -136,11 +136,8 @@ test("the key file is gone: damage, also for who would write", async () => {
   );
   for (const { name } of copies) await inner.remove(name);
   for (const options of [{}, identitiesOf(ada), encryptedFor(ada)]) {
-    for (const call of [
-      viewRepository(packObjects(inner, options)),
-      createBackup(store, packObjects(inner, options)),
-    ]) {
-      const error = await refusal(call);
+    const calls = [viewRepository(packObjects(inner, options)), createBackup(store, packObjects(inner, options))];
+    for (const error of await Promise.all(calls.map(refusal))) {
       expect(error).toMatchObject({ code: "BACKUP_DAMAGED", message: expect.stringContaining("its key 1 is gone") });
     }
   }

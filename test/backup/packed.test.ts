@@ -148,8 +148,8 @@ describe("an encrypted repository is never continued otherwise", () => {
     const { store, objects: inner } = await made();
     const before = await namesIn(inner, "");
     const repository = backups(packObjects(inner, options));
-    for (const call of [repository.create(store), repository.list(), repository.verify(), repository.restore("/r")]) {
-      const error = await refusal(call);
+    const calls = [repository.create(store), repository.list(), repository.verify(), repository.restore("/r")];
+    for (const error of await Promise.all(calls.map(refusal))) {
       expect(error).toMatchObject({ code: "KEY_WRONG" });
       expect(error.hint).toContain("--age-identity");
     }

@@ -33,7 +33,11 @@ const SETTINGS: Record<string, Setting> = {
 };
 
 for (const [name, { program, gateway, conditionalWrites, bytesMax }] of Object.entries(SETTINGS)) {
-  const cases = objectsContract.filter(({ shared }) => shared !== true || conditionalWrites === "required");
+  // moto looks and writes in two steps: of several who write at the same instant more than one may win.
+  const cases = objectsContract.filter(
+    ({ shared, races }) =>
+      (shared !== true || conditionalWrites === "required") && (races !== true || program === "fauxqs"),
+  );
   const installed = program === "fauxqs" || hasMoto;
   if (!installed) console.log(`moto is not installed: ${cases.length} tests on it are left out`);
   describe.runIf(installed)(name, () => {

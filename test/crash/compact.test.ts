@@ -11,7 +11,7 @@ import { scan } from "../../src/ops/scan.ts";
 import { SimDisk } from "../../src/testing/sim-disk.ts";
 import { assertSurvives, backendOn, fork, type Ledger, newLedger, put, Survivors, toldTo } from "./scenario.ts";
 
-const SEEDS = Math.ceil(Number(process.env.PAPYRA_SEEDS ?? 24) / 7);
+const SEEDS = Math.ceil(Number(process.env.PAPYRA_SEEDS ?? 24) / 12);
 const ROTATING = { segmentBytes: 4096 } as const;
 const RETENTION = { events: { maxRecords: 12 }, journal: { maxRecords: 0 } } as const;
 const EVENTS = 32;
