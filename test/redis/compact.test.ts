@@ -197,16 +197,23 @@ test("a writer that is taken over in the middle puts nothing in place", async ()
   await assertCompacted(systemId);
 });
 
-test("a group that is made while segments are merged is seen by the last step", async () => {
-  const systemId = uniqueSystem();
-  const { claim, name, made } = await merging(systemId);
-  const key = `papyra:${systemId}:events`;
-  const before = await rawEntries(admin, key);
-  const late = made(() => admin.xGroupCreate(key, "tool", "0"));
-  await expect(claim.publish(name, late)).rejects.toMatchObject({ code: "GROUP_BEHIND" });
-  expect(await rawEntries(admin, key)).toEqual(before);
-  await claim.release();
-});
+test.each(["has read nothing", "has acknowledged nothing"])(
+  "a group that is made while segments are merged and %s is seen by the last step",
+  async (state) => {
+    const systemId = uniqueSystem();
+    const { claim, name, made } = await merging(systemId);
+    const key = `papyra:${systemId}:events`;
+    const before = await rawEntries(admin, key);
+    const late = made(async () => {
+      await admin.xGroupCreate(key, "tool", "0");
+      if (state === "has read nothing") return;
+      await admin.sendCommand(["XREADGROUP", "GROUP", "tool", "c", "COUNT", "100000", "STREAMS", key, ">"]);
+    });
+    await expect(claim.publish(name, late)).rejects.toMatchObject({ code: "GROUP_BEHIND" });
+    expect(await rawEntries(admin, key)).toEqual(before);
+    await claim.release();
+  },
+);
 
 test("a step of another time that arrives in the middle costs nothing", async () => {
   const systemId = uniqueSystem();
