@@ -1977,13 +1977,6 @@ export const MUTANTS = [
     tests: ["test/backup/days.test.ts"],
   },
   {
-    name: "histories: the newest event of an actor is compacted, too",
-    file: "src/ops/snapshot-cover.ts",
-    find: " && seq < actor.lastSeq;",
-    replace: ";",
-    tests: ["test/backup/days.test.ts"],
-  },
-  {
     name: "processes: the states of a backup are those of the store by now",
     edits: [
       {

@@ -38,7 +38,7 @@ afterAll(async () => {
 });
 
 /** One in so many of the cases of the contract; 1 for all of them. */
-const SHARE = Number(process.env.PAPYRA_CLUSTER_SHARE ?? 20);
+const SHARE = Number(process.env.PAPYRA_CLUSTER_SHARE ?? 40);
 const subject = redisSubject(
   () => ({ server, admin }),
   (env, nowMs) => (nowMs === undefined ? env : { ...env, clock: { ...env.clock, nowMs } }),
