@@ -113,7 +113,7 @@ test(`mixtures of one to four kinds of damage (seed ${SEED})`, async () => {
         seen.unknownFormat += 1;
       }
     }),
-    { seed: SEED, numRuns: 3000, endOnFailure: false },
+    { seed: SEED, numRuns: 2000, endOnFailure: false },
   );
   console.log(`mixtures: ${JSON.stringify(seen)}`);
 });

@@ -11,7 +11,7 @@ import { scan } from "../../src/ops/scan.ts";
 import { SimDisk } from "../../src/testing/sim-disk.ts";
 import { assertSurvives, backendOn, fork, type Ledger, newLedger, put, Survivors, toldTo } from "./scenario.ts";
 
-const SEEDS = Math.ceil(Number(process.env.PAPYRA_SEEDS ?? 24) / 12);
+const SEEDS = Math.ceil(Number(process.env.PAPYRA_SEEDS ?? 12) / 7);
 const ROTATING = { segmentBytes: 4096 } as const;
 const RETENTION = { events: { maxRecords: 12 }, journal: { maxRecords: 0 } } as const;
 const EVENTS = 32;
@@ -155,8 +155,8 @@ test.each(["EIO", "ENOSPC"] as const)(
   "%s at any call of a compaction: a clear failure, and nothing is lost",
   async (fault) => {
     const { all, acting } = await callsOf();
-    // Reads fail alike: of those calls, one in four.
-    const looking = all.filter((n) => n % 4 === 0);
+    // Reads fail alike: of those calls, one in eight.
+    const looking = all.filter((n) => n % 8 === 0);
     const chosen = fault === "EIO" ? [...new Set([...acting, ...looking])] : acting;
     for (const n of chosen) {
       const disk = new SimDisk();

@@ -20,7 +20,7 @@ import {
   toldTo,
 } from "./scenario.ts";
 
-const SEEDS = Number(process.env.PAPYRA_SEEDS ?? 24);
+const SEEDS = Number(process.env.PAPYRA_SEEDS ?? 12);
 
 /** Runs `work` until the disk stops it; how many calls it made, and what it was told. */
 async function run(

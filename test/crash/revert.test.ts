@@ -7,7 +7,7 @@ import { revert } from "../../src/ops/revert.ts";
 import { PowerCut, SimDisk } from "../../src/testing/sim-disk.ts";
 import { backendOn, newLedger, PATH, put, Survivors } from "./scenario.ts";
 
-const SEEDS = Math.ceil(Number(process.env.PAPYRA_SEEDS ?? 24) / 7);
+const SEEDS = Math.ceil(Number(process.env.PAPYRA_SEEDS ?? 12) / 7);
 const ONLY_LOOKS: ReadonlySet<string> = new Set(["read", "stat", "list", "open", "close"]);
 
 /** Damage in two sealed segments and at the tail of the active one, a lost file, and a recovery that has mended all of it. */

@@ -20,7 +20,7 @@ import {
 } from "./scenario.ts";
 
 /** There are more calls here than in power-cut.test.ts, and each state costs more. */
-const SEEDS = Math.ceil(Number(process.env.PAPYRA_SEEDS ?? 24) / 8);
+const SEEDS = Math.ceil(Number(process.env.PAPYRA_SEEDS ?? 12) / 4);
 const ROTATING = { segmentBytes: 4096 } as const;
 
 /** Two runs of a store; both of its busy logs are sealed several times, once in the same batch. */
