@@ -81,7 +81,7 @@ export async function benchAppend(base, roundCount) {
   for (const [writers, each] of [
     [1, 1500],
     [64, 150],
-    [1000, 60],
+    [1000, 200],
   ]) {
     const fresh = (run) => async () => {
       const dir = mkdtempSync(join(base, "append-"));

@@ -5,16 +5,16 @@ export const MUTANTS = [
   {
     name: "no fsync: acknowledged as soon as it is written",
     file: "src/backends/files-claim.ts",
-    find: 'if (this.#options.durability === "fsync") await syncLog(open);',
-    replace: "",
+    find: 'this.#options.durability === "fsync" ? parts.map(({ log }) => syncLog(this.#open(log))) : [];',
+    replace: "[];",
     tests: CRASH,
     filter: "power cut at every call",
   },
   {
     name: "acknowledged before the sync has ended",
     file: "src/backends/files-claim.ts",
-    find: 'if (this.#options.durability === "fsync") await syncLog(open);',
-    replace: 'if (this.#options.durability === "fsync") void syncLog(open).catch(() => undefined);',
+    find: "await settleAll(synced);",
+    replace: "void settleAll(synced).catch(() => undefined);",
     tests: CRASH,
     filter: "still under way",
   },
@@ -84,8 +84,8 @@ export const MUTANTS = [
   {
     name: "a failed write is forgotten and the next one is accepted",
     file: "src/backends/store-writer.ts",
-    find: "this.#failure = ensureError(error);",
-    replace: "const ignored = ensureError(error);",
+    find: "      this.#failure = ensureError(error);\n      batch.reject(outcomeUnknown(this.backend.location, this.#failure));",
+    replace: "      batch.reject(outcomeUnknown(this.backend.location, ensureError(error)));",
     tests: ["test/store-failure.test.ts"],
   },
   {
@@ -1006,8 +1006,8 @@ export const MUTANTS = [
   {
     name: "no fsync, in a random life",
     file: "src/backends/files-claim.ts",
-    find: 'if (this.#options.durability === "fsync") await syncLog(open);',
-    replace: "",
+    find: 'this.#options.durability === "fsync" ? parts.map(({ log }) => syncLog(this.#open(log))) : [];',
+    replace: "[];",
     tests: ["test/crash/explore.test.ts"],
   },
   {
@@ -2438,5 +2438,48 @@ export const MUTANTS = [
     find: " || code === BACKSLASH) return false;",
     replace: ") return false;",
     tests: ["test/log/actor-line.test.ts"],
+  },
+  {
+    name: "a batch is told of when its own sync begins",
+    file: "src/backends/store-writer.ts",
+    find: "const placed = await this.#claim.append(parts, () => this.#acknowledge());",
+    replace:
+      'const placed = await this.#claim.append(parts, () => {\n        this.#acknowledge();\n        this.#stored = { batch, placed: parts.map(() => ({ segment: "", id: "", offset: 0 })) };\n        this.#acknowledge();\n      });',
+    tests: ["test/pipelining.test.ts"],
+  },
+  {
+    name: "a seal between large batches does not count the one before",
+    file: "src/backends/store-writer.ts",
+    find: "        this.#acknowledge(); // as above\n",
+    replace: "",
+    tests: ["test/pipelining.test.ts"],
+  },
+  {
+    name: "a seal that is asked for between large batches does not count the one before",
+    file: "src/backends/store-writer.ts",
+    find: "    this.#acknowledge(); // a seal counts what was acknowledged\n",
+    replace: "",
+    tests: ["test/pipelining.test.ts"],
+  },
+  {
+    name: "a large batch that is stored is forgotten when something fails",
+    file: "src/backends/store-writer.ts",
+    find: "    this.#acknowledge(); // what was stored before something failed\n",
+    replace: "",
+    tests: ["test/pipelining.test.ts"],
+  },
+  {
+    name: "on a slow disk batches stay small",
+    file: "src/backends/append-queue.ts",
+    find: "Math.max(HALF_BYTES, ms * ENCODED_BYTES_PER_MS)",
+    replace: "HALF_BYTES",
+    tests: ["test/pipelining.test.ts"],
+  },
+  {
+    name: "callers of a small batch are told during the next write",
+    file: "src/backends/store-writer.ts",
+    find: "this.#queue.nextBytes >= WORTH_A_WRITE_BYTES",
+    replace: "this.#queue.nextBytes > 0",
+    tests: ["test/pipelining.test.ts"],
   },
 ];

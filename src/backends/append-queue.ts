@@ -5,6 +5,14 @@ import { Batch, type Caller, LineBuffers, type LogState } from "./batch.ts";
 import type { EncodedRecords } from "./encoded-records.ts";
 import type { StoreLimits } from "./limits.ts";
 
+/**
+ * A batch is not closed early while it has fewer bytes than are encoded during one write, or than this: two halves of those
+ * who append, of which one encodes while the other waits for the disk, are faster than all of them together, unless the disk
+ * is slow. The rate is less than that of encoding, which goes on during a write and makes it seem longer.
+ */
+const HALF_BYTES = 160 << 10;
+const ENCODED_BYTES_PER_MS = 64 << 10;
+
 interface Waiting {
   readonly log: LogName;
   readonly records: EncodedRecords;
@@ -26,10 +34,13 @@ export class AppendQueue {
   #bytes = 0;
   #acceptedRecords = 0;
   #settledRecords = 0;
+  #batchBytesMax: number;
 
   constructor(limits: StoreLimits, logs: Readonly<Record<LogName, LogState>>) {
     this.#limits = limits;
     this.#logs = logs;
+    this.#batchBytesMax = limits.batchBytesMax;
+    this.noteWrite(0);
   }
 
   get records(): number {
@@ -49,6 +60,16 @@ export class AppendQueue {
     return this.#batches.length === 0;
   }
 
+  /** How many bytes would be written next. */
+  get nextBytes(): number {
+    return this.#batches[0]?.bytes ?? 0;
+  }
+
+  /** How long the last write took. */
+  noteWrite(ms: number): void {
+    this.#batchBytesMax = Math.min(this.#limits.batchBytesMax, Math.max(HALF_BYTES, ms * ENCODED_BYTES_PER_MS));
+  }
+
   /** Nobody overtakes an append that waits. */
   hasRoom(records: EncodedRecords): boolean {
     return this.#waiting.length === 0 && this.#fits(records);
@@ -57,7 +78,7 @@ export class AppendQueue {
   add(log: LogName, records: EncodedRecords, nowMs: number, caller: Caller): void {
     const { bytes, count } = records;
     let batch = this.#batches.at(-1);
-    if (batch === undefined || batch.bytes + bytes > this.#limits.batchBytesMax)
+    if (batch === undefined || batch.bytes + bytes > this.#batchBytesMax)
       this.#batches.push((batch = new Batch(this.#logs, this.#buffers)));
     batch.add(log, records, nowMs, caller);
     this.#records += count;

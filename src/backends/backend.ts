@@ -146,8 +146,11 @@ export interface Claim {
   view(): Promise<StoreView>;
   /** Makes the store: its identity and an empty active segment for each log that has none. What exists is kept. Idempotent. */
   create(identity: StoreIdentity): Promise<void>;
-  /** Appends to several logs at once; the parts are in the order given. Resolves as durable as the policy says. */
-  append(parts: readonly AppendPart[]): Promise<AppendedAt[]>;
+  /**
+   * Appends to several logs at once; the parts are in the order given. Resolves as durable as the policy says. Calls
+   * `underway`, if it can tell, when all was sent and only the disk or the server is waited for: other work fits in there.
+   */
+  append(parts: readonly AppendPart[], underway?: () => void): Promise<AppendedAt[]>;
   /** Up to which seq a log is known to be durable. */
   durableSeq(log: LogName): number;
   /** Makes everything appended so far durable, whatever the policy. */

@@ -115,7 +115,7 @@ class FilesClaim implements Claim {
     }
   }
 
-  async append(parts: readonly AppendPart[]): Promise<AppendedAt[]> {
+  async append(parts: readonly AppendPart[], underway?: () => void): Promise<AppendedAt[]> {
     this.#assertUsable();
     try {
       const placed = parts.map(({ log }): AppendedAt => {
@@ -124,6 +124,9 @@ class FilesClaim implements Claim {
       });
       await this.#assertSoleWriter();
       await settleAll(parts.flatMap((part) => [this.#appendOne(part), this.#inPlace(part.log)]));
+      const synced = this.#options.durability === "fsync" ? parts.map(({ log }) => syncLog(this.#open(log))) : [];
+      underway?.();
+      await settleAll(synced);
       if (this.#options.durability === "interval") this.#scheduleSync();
       await this.#writeMark();
       return placed;
@@ -248,10 +251,8 @@ class FilesClaim implements Claim {
     return assertInPlace(this.#env.fs, this.#open(log));
   }
 
-  async #appendOne(part: AppendPart): Promise<void> {
-    const open = this.#open(part.log);
-    await appendTo(open, part.bytes, part.lastSeq);
-    if (this.#options.durability === "fsync") await syncLog(open);
+  #appendOne(part: AppendPart): Promise<void> {
+    return appendTo(this.#open(part.log), part.bytes, part.lastSeq);
   }
 
   #scheduleSync(): void {

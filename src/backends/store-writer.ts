@@ -5,12 +5,13 @@ import type { SeqRange } from "../log/anomaly.ts";
 import { seedsOf } from "../log/lineage.ts";
 import type { LogName, LogRecord, NewRecord } from "../log/record.ts";
 import { AppendQueue } from "./append-queue.ts";
-import type { Backend, Claim, StoreIdentity } from "./backend.ts";
+import type { AppendedAt, Backend, Claim, StoreIdentity } from "./backend.ts";
 import type { Batch, Caller, LogState } from "./batch.ts";
 import { EncodedRecords } from "./encoded-records.ts";
 import { type Location, readLocated } from "./locate.ts";
 import { Maintainer } from "./maintenance.ts";
 import { readSteadyRecords } from "./read.ts";
+import { outcomeUnknown, storeClosed, storePoisoned, tooLargeForQueue } from "./refusals.ts";
 import { Rotation } from "./rotation.ts";
 import type { Appended, Maintenance, Store, StoreStats } from "./store.ts";
 
@@ -19,6 +20,8 @@ import type { Appended, Maintenance, Store, StoreStats } from "./store.ts";
  * two halves of the callers would take turns, each waiting for the other's sync.
  */
 const REJOIN_TURNS = 16;
+/** So many bytes are worth a write of their own: the callers of the batch before are told while the disk is at work on them. */
+const WORTH_A_WRITE_BYTES = 32 << 10;
 
 /** The writer over a claim whose logs have been resumed (open.ts). */
 export class StoreWriter implements Store {
@@ -38,6 +41,8 @@ export class StoreWriter implements Store {
   #running: Promise<void> | undefined;
   #failure: Error | undefined;
   #closed: Promise<void> | undefined;
+  /** Is as durable as it shall be, and its callers have not been told yet. */
+  #stored: { readonly batch: Batch; readonly placed: readonly AppendedAt[] } | undefined;
   #appendedRecords = 0;
   #batches = 0;
   #bytes = 0;
@@ -145,8 +150,7 @@ export class StoreWriter implements Store {
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#close();
-    return this.#closed;
+    return (this.#closed ??= this.#close());
   }
 
   async #close(): Promise<void> {
@@ -175,12 +179,7 @@ export class StoreWriter implements Store {
 
   #assertFitting({ count, bytes }: EncodedRecords): void {
     if (count === 0) throw new PapyraError("OPTION_INVALID", "an append needs at least one record");
-    if (bytes <= this.backend.limits.queueBytesMax) return;
-    throw new PapyraError(
-      "RECORD_TOO_LARGE",
-      `${count} records of ${bytes} bytes together are more than the queue may ever hold`,
-      { hint: "append fewer at once, or raise queueBytesMax" },
-    );
+    if (bytes > this.backend.limits.queueBytesMax) throw tooLargeForQueue(count, bytes);
   }
 
   #assertOpen(): void {
@@ -188,19 +187,11 @@ export class StoreWriter implements Store {
   }
 
   #whyRefused(): PapyraError {
-    if (this.#failure !== undefined) return this.#poisoned();
-    return new PapyraError("STORE_CLOSED", `the store ${this.backend.location} is closed; nothing was written`);
+    return this.#failure === undefined ? storeClosed(this.backend.location) : this.#poisoned();
   }
 
   #poisoned(): PapyraError {
-    return new PapyraError(
-      "STORE_POISONED",
-      `the store ${this.backend.location} failed earlier (${this.#failure?.message}); nothing was written`,
-      {
-        cause: this.#failure,
-        hint: "mend the cause, then start again; papyra persistence scan shows what is stored",
-      },
-    );
+    return storePoisoned(this.backend.location, this.#failure);
   }
 
   #enqueue(log: LogName, encoded: EncodedRecords, caller: Caller): void {
@@ -220,13 +211,14 @@ export class StoreWriter implements Store {
       if (this.#sealing.length > 0) await this.#sealDue();
       if (this.#failure !== undefined) break;
       const batch = this.#queue.take();
-      if (batch === undefined) {
-        if (this.#flushing.length === 0 && this.#sealing.length === 0) break;
-        continue; // who came to flush in between
-      }
+      if (batch === undefined && this.#flushing.length === 0 && this.#sealing.length === 0) break;
+      if (batch === undefined) continue; // who came to flush in between
       await this.#commit(batch);
+      if (this.#failure === undefined && this.#queue.nextBytes >= WORTH_A_WRITE_BYTES) continue;
+      this.#acknowledge();
       for (let i = 0; i < REJOIN_TURNS; i++) await Promise.resolve();
     }
+    this.#acknowledge(); // what was stored before something failed
     if (this.#failure !== undefined) this.#queue.refuseAll(() => this.#poisoned());
     this.#running = undefined;
   }
@@ -240,6 +232,7 @@ export class StoreWriter implements Store {
   }
 
   async #sealDue(): Promise<void> {
+    this.#acknowledge(); // a seal counts what was acknowledged
     for (const { log, resolve, reject } of this.#sealing.splice(0)) {
       try {
         if (this.#failure !== undefined) throw this.#poisoned();
@@ -258,11 +251,8 @@ export class StoreWriter implements Store {
     const due = this.#flushing.filter(({ upTo }) => upTo <= settled || this.#failure !== undefined);
     if (due.length === 0) return;
     this.#flushing = this.#flushing.filter((flush) => !due.includes(flush));
-    try {
-      if (this.#failure === undefined) await this.#claim.sync();
-    } catch (error) {
-      this.#failure ??= ensureError(error);
-    }
+    if (this.#failure === undefined)
+      await this.#claim.sync().catch((error: unknown) => void (this.#failure = ensureError(error)));
     for (const flush of due) {
       if (this.#failure === undefined) flush.resolve();
       else flush.reject(this.#poisoned());
@@ -272,25 +262,33 @@ export class StoreWriter implements Store {
   async #commit(batch: Batch): Promise<void> {
     try {
       const parts = batch.close((log) => this.#claim.durableSeq(log));
-      for (const log of this.#rotation.due(parts, this.#nowMs())) await this.#rotation.seal(log);
-      const placed = await this.#claim.append(parts);
+      for (const log of this.#rotation.due(parts, this.#nowMs())) {
+        this.#acknowledge(); // as above
+        await this.#rotation.seal(log);
+      }
+      const { clock } = this.backend.env;
+      const startedMs = clock.monotonicMs();
+      const placed = await this.#claim.append(parts, () => this.#acknowledge());
+      this.#acknowledge();
+      this.#queue.noteWrite(clock.monotonicMs() - startedMs);
       this.#rotation.note(parts, placed);
       this.#batches += 1;
       this.#appendedRecords += batch.records;
       this.#bytes += batch.lineBytes;
-      batch.acknowledge(placed);
+      this.#stored = { batch, placed };
     } catch (error) {
       this.#failure = ensureError(error);
-      const unknown = new PapyraError(
-        "OUTCOME_UNKNOWN",
-        `a write to ${this.backend.location} failed and may or may not be stored: ${this.#failure.message}`,
-        {
-          cause: error,
-          hint: "start again: what is stored counts, what is not does not",
-        },
-      );
-      batch.reject(unknown);
+      batch.reject(outcomeUnknown(this.backend.location, this.#failure));
+      this.#queue.settle(batch);
     }
+  }
+
+  /** Tells the callers of the batch that is stored, once. */
+  #acknowledge(): void {
+    if (this.#stored === undefined) return;
+    const { batch, placed } = this.#stored;
+    this.#stored = undefined;
+    batch.acknowledge(placed);
     this.#queue.settle(batch);
     if (this.#failure === undefined) this.#queue.admit();
   }

@@ -55,6 +55,8 @@ export function diceOf(seed: number) {
   };
 }
 
+/** With batches of 64 KiB each such record is a batch that is worth a write of its own (store-writer.ts). */
+const LARGE_BYTES = 40 << 10;
 const BUSY = ["events", "journal", "journal", "events", "audits", "dead_letters"] as const;
 
 /** One store and its machine. `onDisk` is told of each new machine. */
@@ -81,6 +83,7 @@ export class RandomLife {
       segmentBytes: dice.of([4096, 4096, 6000, 1 << 20]),
       durability: dice.of(["fsync", "fsync", "fsync", "fsync", "interval", "os"]),
       mark: dice.of(["lagging", "exact"]),
+      batchBytesMax: 64 << 10,
     };
     const bounds = () => ({ maxRecords: dice.of([0, 1, 5, 12]) });
     this.retention = { events: bounds(), journal: bounds(), audits: bounds() };
@@ -107,6 +110,7 @@ export class RandomLife {
       "write",
       "write",
       "write",
+      "flood",
       "snapshot",
       "seal",
       "compact",
@@ -116,6 +120,7 @@ export class RandomLife {
     ]);
     this.story.push(step);
     if (step === "write") await this.#write();
+    else if (step === "flood") await this.#flood();
     else if (step === "snapshot") await this.#snapshot();
     else if (step === "seal") await this.#store?.maintain("seal", (work) => work.seal(dice.of(BUSY)));
     else if (step === "compact") await this.#compact();
@@ -127,6 +132,13 @@ export class RandomLife {
     const dice = this.#dice;
     const writes = Array.from({ length: 1 + dice.below(3) }, () => [dice.of(BUSY), 1 + dice.below(9)] as const);
     await Promise.all(writes.map(([log, count]) => put(this.#store as Store, this.truth, log, count)));
+  }
+
+  /** Each batch is told of while the next one is written. */
+  async #flood(): Promise<void> {
+    const log = this.#dice.of(BUSY);
+    const together = Array.from({ length: 3 }, () => put(this.#store as Store, this.truth, log, 1, LARGE_BYTES));
+    await Promise.all(together);
   }
 
   /** Of the newest event of one actor. */

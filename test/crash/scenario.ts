@@ -36,7 +36,7 @@ export function backendOn(disk: SimDisk, options: Partial<FileStoreOptions> = {}
   return fileBackend({ path: PATH, ...options }, disk.env);
 }
 
-function recordFor(log: LogName, n: number): NewRecord {
+function recordFor(log: LogName, n: number, bytes = 0): NewRecord {
   if (log === "journal") {
     return {
       kind: "journal",
@@ -45,7 +45,7 @@ function recordFor(log: LogName, n: number): NewRecord {
       revision: n,
       event_type: "happened",
       version: 1,
-      payload: { n, text: "x".repeat((n * 37) % 300) },
+      payload: { n, text: "x".repeat(bytes + ((n * 37) % 300)) },
     };
   }
   return {
@@ -53,17 +53,17 @@ function recordFor(log: LogName, n: number): NewRecord {
     system_id: "sim",
     actor_address: "sim://a",
     event_type: "Noted",
-    payload: { n, text: "é".repeat((n * 13) % 90) },
+    payload: { n, text: "é".repeat(bytes / 2 + ((n * 13) % 90)) },
   };
 }
 
-/** Appends `count` records at once and writes down what became of them. */
-export async function put(store: Store, ledger: Ledger, log: LogName, count: number): Promise<void> {
+/** Appends `count` records at once, each of `bytes` and some more, and writes down what became of them. */
+export async function put(store: Store, ledger: Ledger, log: LogName, count: number, bytes = 0): Promise<void> {
   const numbers = Array.from({ length: count }, () => ledger.next++);
   for (const n of numbers) ledger.attempted.get(log)?.add(n);
   const { firstSeq } = await store.append(
     log,
-    numbers.map((n) => recordFor(log, n)),
+    numbers.map((n) => recordFor(log, n, bytes)),
   );
   numbers.forEach((n, i) => ledger.acknowledged.get(log)?.set(firstSeq + i, n));
 }
