@@ -11,7 +11,7 @@ import { cpuSeconds, median, timed } from "./measure.mjs";
 const SEGMENT_BYTES = 4 << 20;
 const place = (path, segmentBytes = SEGMENT_BYTES) => fileStore({ path, durability: "os", segmentBytes });
 
-const event = (n) => ({
+export const event = (n) => ({
   kind: "event",
   system_id: "bench",
   actor_address: `bench://account/${n % 1000}`,
