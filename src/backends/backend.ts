@@ -44,6 +44,8 @@ export interface Segment {
   readonly firstSeq: number | undefined;
   /** Stays the same when the segment is closed and gets another name. */
   readonly id: string;
+  /** When anything about it was last changed, in milliseconds since the epoch, as far as its place keeps account of that. */
+  readonly changedMs?: number | undefined;
 }
 
 /** A segment that does not count any more, since another one stands for its seqs. */

@@ -12,6 +12,7 @@ import type { Backend, Claim, StoreIdentity, StoreView } from "./backend.ts";
 import type { LogState } from "./batch.ts";
 import { type CheckedLog, checkLog } from "./check.ts";
 import { identityOf } from "./identities.ts";
+import { KnownEnds } from "./known-ends.ts";
 import type { Store } from "./store.ts";
 import { StoreWriter } from "./store-writer.ts";
 
@@ -39,8 +40,7 @@ export function openStore(backend: Backend): Promise<Store> {
 export async function openStoreFor(backend: Backend, purpose: string): Promise<Store> {
   const claim = await backend.claim(purpose);
   try {
-    const identity = await identify(backend, claim);
-    const view = await claim.view();
+    const { identity, view } = await identify(backend, claim);
     const logs = {} as Record<LogName, LogState>;
     const torn: { readonly log: LogName; readonly gaps: readonly NewRecord[] }[] = [];
     for (const log of LOG_NAMES) {
@@ -62,7 +62,7 @@ export async function openStoreFor(backend: Backend, purpose: string): Promise<S
 }
 
 /** Who the store is, from its own record or its logs; a new one gets a name that no other has. */
-async function identify(backend: Backend, claim: Claim): Promise<StoreIdentity> {
+async function identify(backend: Backend, claim: Claim): Promise<{ identity: StoreIdentity; view: StoreView }> {
   let view: StoreView | undefined;
   try {
     view = await claim.view();
@@ -82,7 +82,13 @@ async function identify(backend: Backend, claim: Claim): Promise<StoreIdentity> 
     createdMs: clock.nowMs(),
   };
   await claim.create(identity);
-  return identity;
+  // Where everything was there, nothing has changed: a store of many segments is looked at once.
+  return { identity, view: view !== undefined && isWhole(view) ? view : await claim.view() };
+}
+
+/** Whether a store has everything that is made with it. */
+function isWhole({ identityRecorded, segments }: StoreView): boolean {
+  return identityRecorded && LOG_NAMES.every((log) => segments.some((segment) => segment.active && segment.log === log));
 }
 
 async function assertWritable(backend: Backend, view: StoreView): Promise<void> {
@@ -121,13 +127,15 @@ interface Resumed {
 }
 
 async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: LogName): Promise<Resumed> {
-  const checked = await checkLog(backend, view, log, { live: false, findingsMax: 1000, trustSeals: true });
+  const known = await KnownEnds.of(backend, log, view.segments);
+  const checked = await checkLog(backend, view, log, { live: false, findingsMax: 1000, trustSeals: true, known });
   const blocking = checked.account.findings.find(
     (finding) => finding.kind === "unreadable" || finding.kind === "foreign-line",
   );
   if (blocking !== undefined) throw mustRecover(backend, `${blocking.file}: ${blocking.detail}`);
   if (!checked.checked) throw mustRecover(backend, `the log ${log} has no identity and no checksums`);
   const { seed, line } = seedFor(view, log);
+  await known?.keep();
   const { tail } = checked;
   // `nextSeq` may lie further on than the last seq that is known: what may have been acknowledged is never used again.
   const { lastSeq, nextSeq, missingSeqs, unpromisedSeqs, absentSeqs } = checked.account;
