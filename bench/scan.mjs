@@ -57,7 +57,10 @@ export async function benchScan(base, roundCount) {
   return [
     {
       what: `scan of a healthy log of ${labels(SIZES)} records`,
-      papyra: `${list(rates.map((rate) => rate / 1e6), 2)} M records/s`,
+      papyra: `${list(
+        rates.map((rate) => rate / 1e6),
+        2,
+      )} M records/s`,
       ratios: Object.fromEntries(
         found.map((result, i) => [`JSON.parse of each line at ${label(SIZES[i])}`, result["JSON.parse"].ratio]),
       ),

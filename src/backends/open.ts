@@ -43,9 +43,11 @@ export async function openStoreFor(backend: Backend, purpose: string): Promise<S
     const { identity, view } = await identify(backend, claim);
     const logs = {} as Record<LogName, LogState>;
     const torn: { readonly log: LogName; readonly gaps: readonly NewRecord[] }[] = [];
+    const ends: KnownEnds[] = [];
     for (const log of LOG_NAMES) {
-      const { state, unpromised } = await resumeLog(backend, claim, view, log);
+      const { state, unpromised, known } = await resumeLog(backend, claim, view, log);
       logs[log] = state;
+      if (known !== undefined) ends.push(known);
       if (unpromised.length > 0) torn.push({ log, gaps: unpromised.map(tornGap) });
     }
     const store = new StoreWriter(backend, identity, claim, logs);
@@ -54,6 +56,7 @@ export async function openStoreFor(backend: Backend, purpose: string): Promise<S
     await claim.vouch(
       Object.fromEntries(LOG_NAMES.map((log) => [log, logs[log].acknowledged])) as Record<LogName, number>,
     );
+    for (const known of ends) await known.keep(); // at last: where space is short, everything else has a better use for it
     return store;
   } catch (error) {
     await claim.release().catch(() => undefined); // what failed first is what counts
@@ -88,7 +91,9 @@ async function identify(backend: Backend, claim: Claim): Promise<{ identity: Sto
 
 /** Whether a store has everything that is made with it. */
 function isWhole({ identityRecorded, segments }: StoreView): boolean {
-  return identityRecorded && LOG_NAMES.every((log) => segments.some((segment) => segment.active && segment.log === log));
+  return (
+    identityRecorded && LOG_NAMES.every((log) => segments.some((segment) => segment.active && segment.log === log))
+  );
 }
 
 async function assertWritable(backend: Backend, view: StoreView): Promise<void> {
@@ -124,6 +129,7 @@ function tornGap({ from, to }: SeqRange): NewRecord {
 interface Resumed {
   readonly state: LogState;
   readonly unpromised: readonly SeqRange[];
+  readonly known: KnownEnds | undefined;
 }
 
 async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: LogName): Promise<Resumed> {
@@ -135,7 +141,6 @@ async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: L
   if (blocking !== undefined) throw mustRecover(backend, `${blocking.file}: ${blocking.detail}`);
   if (!checked.checked) throw mustRecover(backend, `the log ${log} has no identity and no checksums`);
   const { seed, line } = seedFor(view, log);
-  await known?.keep();
   const { tail } = checked;
   // `nextSeq` may lie further on than the last seq that is known: what may have been acknowledged is never used again.
   const { lastSeq, nextSeq, missingSeqs, unpromisedSeqs, absentSeqs } = checked.account;
@@ -154,7 +159,7 @@ async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: L
     missing: [...subtract(missingSeqs, unpromisedSeqs), ...skipped],
     absent: normalise([...absentSeqs, ...skipped]),
   };
-  return { state, unpromised: unpromisedSeqs };
+  return { state, unpromised: unpromisedSeqs, known };
 }
 
 /** The starting value of a log's checksums in a store, and the identity line itself. */
