@@ -2502,4 +2502,20 @@ export const MUTANTS = [
     replace: "view: await claim.view()",
     tests: ["test/known-ends.test.ts"],
   },
+  {
+    name: "inspect takes the newest segments for all",
+    file: "src/ops/inspect.ts",
+    find: "  if (view.older === true && !more && !expired && !before) return undefined;\n",
+    replace: "",
+    tests: ["test/flat.test.ts"],
+    filter: "inspect",
+  },
+  {
+    name: "inspect looks at every segment",
+    file: "src/backends/segment-files.ts",
+    find: "newest === undefined || all.length <= LOOKS_AT_ONCE ? all : all.slice(-newest)",
+    replace: "all",
+    tests: ["test/flat.test.ts"],
+    filter: "inspect",
+  },
 ];

@@ -185,6 +185,33 @@ describe("a cache that is not what was written", () => {
   });
 });
 
+describe("a power cut while the cache is written", () => {
+  test("at each of its calls leaves a store that opens as it would without it", async () => {
+    const dry = await World.of();
+    const from = dry.disk.calls;
+    await (await openStore(dry.backend())).close();
+    const calls = dry.disk.trace.slice(from).map(({ path }) => path);
+    const [first, last] = [calls.findIndex((path) => path === "/s/index"), calls.lastIndexOf(CACHE)];
+    expect(last - first).toBeGreaterThan(3);
+    for (let at = first; at <= last + 1; at++) {
+      for (const survival of ["keep", "drop", "mixed"] as const) {
+        const world = await World.of();
+        world.disk.cutPowerAt(at + 1);
+        await world.open().catch(() => undefined);
+        expect(world.disk.powerCut).toBe(true);
+        world.disk = world.disk.reboot(at, survival);
+        world.disk.clock.advance(60_000);
+        await world.replace(4, flipped(world.content(4), 20));
+        const { known, read } = await world.bothWays();
+        expect(read.account.findings).toHaveLength(1);
+        expect(known.account).toEqual(read.account);
+        await world.open();
+        await world.open();
+      }
+    }
+  });
+});
+
 describe("a segment that is another one since", () => {
   const DAMAGE: Readonly<Record<string, (world: World) => Promise<unknown>>> = {
     "is gone": (world) => world.disk.env.fs.remove(world.path(4)),

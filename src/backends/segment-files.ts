@@ -10,13 +10,15 @@ import type { Segment, Superseded } from "./backend.ts";
 
 /** So often a store is listed anew that changes while it is listed. */
 const LISTINGS_MAX = 100;
-/** So many files are looked at together. */
+/** So many files are looked at together, also by who asks for fewer. */
 const LOOKS_AT_ONCE = 64;
 
 /** What stands in the directory of a store. */
 export interface SegmentListing {
   readonly names: readonly string[];
   readonly segments: readonly Segment[];
+  /** There are more, and only the newest were asked for. */
+  readonly older: boolean;
   readonly superseded: readonly Superseded[];
 }
 
@@ -24,13 +26,17 @@ export interface SegmentListing {
  * The files of a directory at one instant: a writer beside us may close a segment between the listing and the look at each
  * file, and then what was listed is another one. Every closing adds a name, so that a second listing tells.
  */
-export async function listSegments(env: Env, path: string): Promise<SegmentListing> {
+export async function listSegments(env: Env, path: string, newest?: number): Promise<SegmentListing> {
   for (let listing = 0; listing < LISTINGS_MAX; listing++) {
     const names = await env.fs.list(path);
     const segments: (Segment | undefined)[] = [];
     const superseded: Superseded[] = [];
+    let older = false;
     for (const log of LOG_NAMES) {
-      segments.push(...(await segmentsOf(env, path, orderSegments(names, log), log)));
+      const all = orderSegments(names, log);
+      const some = newest === undefined || all.length <= LOOKS_AT_ONCE ? all : all.slice(-newest);
+      segments.push(...(await segmentsOf(env, path, some, log)));
+      older ||= some.length < all.length;
       const replaced = supersededSegments(names, log);
       for (const segment of await segmentsOf(env, path, [...replaced.keys()], log)) {
         if (segment !== undefined) superseded.push({ ...segment, by: replaced.get(segment.name) as string });
@@ -40,7 +46,7 @@ export async function listSegments(env: Env, path: string): Promise<SegmentListi
     const same =
       names.join() === again.join() ||
       LOG_NAMES.every((log) => orderSegments(names, log).join() === orderSegments(again, log).join());
-    if (same && !segments.includes(undefined)) return { names, segments: segments as Segment[], superseded };
+    if (same && !segments.includes(undefined)) return { names, segments: segments as Segment[], older, superseded };
   }
   throw new PapyraError("STORAGE_FAILED", `the files in ${path} kept changing while they were listed`, {
     hint: "is something else than Papyra changing the store?",
