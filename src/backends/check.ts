@@ -119,11 +119,11 @@ class LogCheck {
 
   /** Takes the word of a seal that was verified before, or returns false. */
   #trustKnown(segment: Segment): boolean {
-    if (this.#options.trustSeals !== true) return false;
+    if (this.#options.trustSeals !== true || this.#options.known === undefined) return false;
     const identity = identityOf(this.#view, this.#log, segment);
-    const seal = this.#options.known?.sealOf(segment, identity);
-    if (seal === undefined || identity === undefined) return false;
-    return this.#trust(segment, Buffer.byteLength(encodeIdentity(identity)), seal);
+    const line = identity === undefined ? "" : encodeIdentity(identity);
+    const seal = this.#options.known.sealOf(segment, line);
+    return seal !== undefined && this.#trust(segment, Buffer.byteLength(line), seal);
   }
 
   async #read(segment: Segment): Promise<void> {
@@ -173,7 +173,7 @@ class LogCheck {
     if (this.#options.trustSeals !== true || seed === undefined || from === undefined || !clean) return false;
     const seal = await readSeal(source, segment, seed);
     if (seal === undefined || !this.#trust(segment, from, seal)) return false;
-    if (identity !== undefined) this.#options.known?.add(segment, identity, seal);
+    if (identity !== undefined) this.#options.known?.add(segment, encodeIdentity(identity), seal);
     return true;
   }
 

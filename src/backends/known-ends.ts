@@ -1,7 +1,6 @@
 // What openings before this one have verified at the ends of closed segments. It is a cache (log/sealed-ends.ts): deleted,
 // stale or damaged, the segments are read. It is asked about a file only after a look at that file, which must be the very one and unchanged.
-import { encodeIdentity } from "../log/codec.ts";
-import type { Identity, LogName } from "../log/record.ts";
+import type { LogName } from "../log/record.ts";
 import type { StatedSeal } from "../log/seal.ts";
 import { decodeSealedEnds, encodeSealedEnds, type SealedEnds } from "../log/sealed-ends.ts";
 import { endsName } from "../log/segments.ts";
@@ -39,21 +38,21 @@ export class KnownEnds {
     return new KnownEnds(backend, log, bytes === undefined ? [] : decodeSealedEnds(bytes));
   }
 
-  /** The seal of this segment, if it was verified under this identity and the file is the same since. */
-  sealOf({ name, id, bytes, changedMs }: Segment, identity: Identity | undefined): StatedSeal | undefined {
+  /** The seal of this segment, if it was verified under this identity line and the file is the same since. */
+  sealOf({ name, id, bytes, changedMs }: Segment, identity: string): StatedSeal | undefined {
     const ends = this.#before.get(name);
-    if (ends === undefined || identity === undefined) return undefined;
+    if (ends === undefined) return undefined;
     const same = ends.id === id && ends.bytes === bytes && ends.changedMs === changedMs;
-    if (!same || ends.identity !== encodeIdentity(identity)) return undefined;
+    if (!same || ends.identity !== identity) return undefined;
     this.#confirmed.push(ends);
     return ends.seal;
   }
 
   /** Both ends of this segment were read and found whole. */
-  add({ name, id, bytes, changedMs }: Segment, identity: Identity, seal: StatedSeal): void {
+  add({ name, id, bytes, changedMs }: Segment, identity: string, seal: StatedSeal): void {
     if (changedMs === undefined || changedMs > this.#settledMs) return;
     this.#unknown += 1;
-    this.#confirmed.push({ name, id, bytes, changedMs, identity: encodeIdentity(identity), seal });
+    this.#confirmed.push({ name, id, bytes, changedMs, identity, seal });
   }
 
   /** Best effort: without it the next opening reads what this one has read. */
