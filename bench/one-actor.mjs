@@ -39,6 +39,7 @@ export async function benchOneActor(base, rounds) {
     ["segments of 64 MiB, the default", 64 << 20],
   ]) {
     const found = [];
+    await atSize(join(base, "one-actor-warm-up"), SIZES[0], segmentBytes, rounds);
     for (const size of SIZES) found.push(await atSize(join(base, `one-actor-${size}`), size, segmentBytes, rounds));
     rows.push(rowOf(what, found));
   }

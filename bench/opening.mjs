@@ -52,7 +52,7 @@ export async function benchOpening(base, rounds) {
       const options = { path, durability: "os", segmentBytes };
       const forget = () => rmSync(join(path, "index"), { recursive: true, force: true });
       const place = fileStore(options);
-      await open(place);
+      for (let warmUp = 0; warmUp < 5; warmUp++) await open(place);
       found.push({
         activeMB: statSync(join(path, "events.ndjson")).size / 1e6,
         opening: await milliseconds(rounds, place, open),
