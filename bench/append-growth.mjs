@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileStore, openStore } from "../dist/index.js";
-import { event, makeHistory } from "./growth.mjs";
+import { event, makeHistory } from "./history.mjs";
 import { rounds, timed } from "./measure.mjs";
 import { label, labels } from "./sizes.mjs";
 
@@ -15,7 +15,7 @@ const EACH = 60;
 async function appended(history) {
   const path = `${history}-copy`;
   cpSync(history, path, { recursive: true });
-  spawnSync("sync"); // what the copy left in memory would have to be written meanwhile
+  spawnSync("sync"); // as after making it
   const store = await openStore(fileStore({ path }));
   let n = 0;
   const rate = await timed(WRITERS * EACH, () =>

@@ -1,7 +1,7 @@
 // One compaction in a process of its own, to see its peak memory: node compact-once.mjs make|compact PATH [RECORDS]
 import { readFileSync } from "node:fs";
 import { compactStore, fileStore, openStore } from "../dist/index.js";
-import { event, makeHistory } from "./growth.mjs";
+import { event, makeHistory } from "./history.mjs";
 
 const [what, path, records] = process.argv.slice(2);
 if (what === "make") {

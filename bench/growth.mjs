@@ -4,44 +4,13 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ActorSystem, compactStore, fileStore, openStore, persistentActor } from "../dist/index.js";
+import { ActorSystem, compactStore, openStore, persistentActor } from "../dist/index.js";
 import { benchAppendGrowth } from "./append-growth.mjs";
+import { decided, event, makeHistory, place } from "./history.mjs";
 import { cpuSeconds, median } from "./measure.mjs";
 import { benchOneActor } from "./one-actor.mjs";
 import { benchOpening } from "./opening.mjs";
 import { grown, labels, list } from "./sizes.mjs";
-
-const SEGMENT_BYTES = 4 << 20;
-const place = (path, segmentBytes = SEGMENT_BYTES) => fileStore({ path, durability: "os", segmentBytes });
-
-export const event = (n) => ({
-  kind: "event",
-  system_id: "bench",
-  actor_address: `bench://account/${n % 1000}`,
-  event_type: "Deposited",
-  payload: { amount: n % 977, currency: "EUR", reference: `ref-${n}` },
-});
-
-const decided = (persistenceId, n) => ({
-  kind: "journal",
-  system_id: "bench",
-  persistence_id: persistenceId,
-  revision: n,
-  event_type: "deposited",
-  version: 1,
-  payload: { amount: n % 977, currency: "EUR", reference: `ref-${n}` },
-});
-
-export async function makeHistory(path, log, count, record, segmentBytes) {
-  const store = await openStore(place(path, segmentBytes));
-  for (let n = 0; n < count; n += 2000) {
-    await store.append(
-      log,
-      Array.from({ length: Math.min(2000, count - n) }, (_, i) => record(n + i + 1)),
-    );
-  }
-  await store.close();
-}
 
 const COMPACTED = [10_000, 100_000, 1_000_000];
 

@@ -5,7 +5,7 @@ import { fileBackend } from "../dist/backends/files.js";
 import { ActorSystem, fileStore, openStore, persistentActor } from "../dist/index.js";
 import { countingEnv } from "./counting-env.mjs";
 import { cpuSeconds, median } from "./measure.mjs";
-import { makeHistory } from "./growth.mjs";
+import { makeHistory } from "./history.mjs";
 import { grown, labels, list } from "./sizes.mjs";
 
 const SIZES = [10_000, 100_000, 1_000_000];

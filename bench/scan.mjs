@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fileStore } from "../dist/index.js";
 import { scan } from "../dist/ops/scan.js";
-import { event, makeHistory } from "./growth.mjs";
+import { event, makeHistory } from "./history.mjs";
 import { rounds, timed } from "./measure.mjs";
 import { grown, label, labels, list } from "./sizes.mjs";
 
