@@ -5,7 +5,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { backups } from "../dist/backup/index.js";
 import { fileStore, openStore } from "../dist/index.js";
-import { makeHistory } from "./growth.mjs";
+import { makeHistory } from "./history.mjs";
 import { median } from "./measure.mjs";
 
 const MB = 1 << 20;

@@ -1,17 +1,11 @@
 // One compaction in a process of its own, to see its peak memory: node compact-once.mjs make|compact PATH [RECORDS]
 import { readFileSync } from "node:fs";
 import { compactStore, fileStore, openStore } from "../dist/index.js";
-import { makeHistory } from "./growth.mjs";
+import { event, makeHistory } from "./history.mjs";
 
 const [what, path, records] = process.argv.slice(2);
 if (what === "make") {
-  await makeHistory(path, "events", Number(records), (n) => ({
-    kind: "event",
-    system_id: "bench",
-    actor_address: `bench://account/${n % 1000}`,
-    event_type: "Deposited",
-    payload: { amount: n % 977, currency: "EUR", reference: `ref-${n}` },
-  }));
+  await makeHistory(path, "events", Number(records), event);
 } else {
   const store = await openStore(fileStore({ path, segmentBytes: 4 << 20 }));
   const { changed } = await compactStore(store, { retention: { events: { maxRecords: 3000 } } });

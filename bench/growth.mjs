@@ -1,103 +1,61 @@
-// What must not grow with the history, and what may grow only as fast: opening, looking at the newest records, compaction
-// and its memory, and folding one actor, each at growing sizes. Every store rotates.
+// What must not grow with the history, and what may grow only as fast: appends, opening, looking at the newest records, compaction
+// and its memory, and recovering one actor, each at growing sizes. Every store rotates.
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ActorSystem, compactStore, fileStore, openStore, persistentActor } from "../dist/index.js";
-import { inspect } from "../dist/ops/inspect.js";
-import { cpuSeconds, median, timed } from "./measure.mjs";
+import { ActorSystem, compactStore, openStore, persistentActor } from "../dist/index.js";
+import { benchAppendGrowth } from "./append-growth.mjs";
+import { decided, event, makeHistory, place } from "./history.mjs";
+import { cpuSeconds, median } from "./measure.mjs";
+import { benchOneActor } from "./one-actor.mjs";
+import { benchOpening } from "./opening.mjs";
+import { grown, labels, list } from "./sizes.mjs";
 
-const SEGMENT_BYTES = 4 << 20;
-const place = (path, segmentBytes = SEGMENT_BYTES) => fileStore({ path, durability: "os", segmentBytes });
+const COMPACTED = [10_000, 100_000, 1_000_000];
 
-const event = (n) => ({
-  kind: "event",
-  system_id: "bench",
-  actor_address: `bench://account/${n % 1000}`,
-  event_type: "Deposited",
-  payload: { amount: n % 977, currency: "EUR", reference: `ref-${n}` },
-});
-
-const decided = (persistenceId, n) => ({
-  kind: "journal",
-  system_id: "bench",
-  persistence_id: persistenceId,
-  revision: n,
-  event_type: "deposited",
-  version: 1,
-  payload: { amount: n % 977, currency: "EUR", reference: `ref-${n}` },
-});
-
-export async function makeHistory(path, log, count, record, segmentBytes) {
-  const store = await openStore(place(path, segmentBytes));
-  for (let n = 0; n < count; n += 2000) {
-    await store.append(
-      log,
-      Array.from({ length: Math.min(2000, count - n) }, (_, i) => record(n + i + 1)),
-    );
-  }
-  await store.close();
-}
-
-async function milliseconds(rounds, work) {
-  const times = [];
-  for (let round = 0; round < rounds; round++) {
-    const start = performance.now();
-    await work();
-    times.push(performance.now() - start);
-  }
-  return median(times);
-}
-
-const labels = (sizes) => sizes.map((size) => `10^${Math.log10(size)}`).join(" / ");
-
-/** Looked at only: compacting so many would take minutes. */
-const LARGEST = 10_000_000;
-
-export async function benchGrowth(base, rounds, sizes = [10_000, 100_000, 1_000_000, LARGEST]) {
-  const opening = [];
-  const looking = [];
-  const compacting = [];
-  for (const size of sizes) {
-    const path = join(base, `growth-${size}`);
-    await makeHistory(path, "events", size, event);
-    opening.push(await milliseconds(rounds, async () => (await openStore(place(path))).close()));
-    looking.push(await milliseconds(rounds, () => inspect(place(path), { kind: "event", limit: 10 })));
-    if (size < LARGEST) compacting.push(await compacted(path, size));
-    rmSync(path, { recursive: true });
-  }
-  const grown = (times) => ({ [`the one at ${labels(sizes.slice(0, 1))}`]: times.at(-1) / times[0] });
-  const ms = (times) => `${times.map((time) => time.toFixed(1)).join(" / ")} ms`;
+export async function benchGrowth(base, rounds) {
   return [
-    { what: `opening at ${labels(sizes)} records`, papyra: ms(opening), ratios: grown(opening), budget: "flat" },
-    {
-      what: `inspect --limit 10 at ${labels(sizes)} records`,
-      papyra: ms(looking),
-      ratios: grown(looking),
-      budget: "flat",
-    },
-    {
-      what: `compaction at ${labels(sizes.filter((size) => size < LARGEST))} records, a third stays`,
-      papyra: `${compacting.map((rate) => (rate / 1e6).toFixed(2)).join(" / ")} M records/s`,
-      ratios: {},
-      budget: "",
-    },
+    ...(await benchAppendGrowth(base, rounds)),
+    ...(await benchOpening(base, rounds)),
+    await compaction(base, rounds),
     compactionMemory(base),
+    ...(await benchOneActor(base, rounds)),
     ...(await benchReplay(base, rounds)),
   ];
 }
 
-/** At so many records a second. */
-async function compacted(path, size) {
-  const store = await openStore(place(path));
-  const retention = { events: { maxRecords: Math.round(size / 3) } };
-  const rate = await timed(size, () => compactStore(store, { retention }));
-  await store.close();
-  return rate;
+async function compaction(base, rounds) {
+  const times = [];
+  for (const size of COMPACTED) {
+    const found = [];
+    for (let round = 0; round < rounds; round++) found.push(await compactedIn(join(base, "compaction"), size));
+    times.push(median(found));
+  }
+  const rates = COMPACTED.map((size, i) => size / times[i] / 1000);
+  return {
+    what: `compaction at ${labels(COMPACTED)} records, a third stays (little history costs mostly what any compaction costs)`,
+    papyra: `${list(times)} ms: ${list(rates, 2)} M records/s`,
+    ratios: {},
+    budget: "",
+  };
 }
 
-/** In processes of their own, at two sizes. */
+/** Milliseconds. */
+async function compactedIn(path, size) {
+  await makeHistory(path, "events", size, event);
+  const store = await openStore(place(path));
+  const retention = { events: { maxRecords: Math.round(size / 3) } };
+  const start = performance.now();
+  const { changed } = await compactStore(store, { retention });
+  const time = performance.now() - start;
+  if (!changed) throw new Error("nothing was compacted");
+  await store.close();
+  rmSync(path, { recursive: true });
+  return time;
+}
+
+/** In processes of their own. */
 function compactionMemory(base) {
   const peak = (size) => {
     const script = fileURLToPath(new URL("compact-once.mjs", import.meta.url));
@@ -108,11 +66,11 @@ function compactionMemory(base) {
     if (made.status !== 0 || run.status !== 0) throw new Error(made.stderr + run.stderr);
     return Math.round(Number(run.stdout) / 1024);
   };
-  const [small, large] = [10_000, 1_000_000].map(peak);
+  const peaks = COMPACTED.map(peak);
   return {
-    what: "memory of a compaction",
-    papyra: `${small} MB for 10,000 records, ${large} MB for 1,000,000`,
-    ratios: { "the small one": large / small },
+    what: `memory of a compaction of ${labels(COMPACTED)} records`,
+    papyra: `${list(peaks)} MB`,
+    ratios: grown(peaks, COMPACTED),
     budget: "flat",
   };
 }

@@ -121,6 +121,34 @@ describe("what is read", () => {
     expect(await bytesRead(world, (backend) => startupCheck(backend))).toBeGreaterThanOrEqual(all);
   });
 
+  test("inspect makes no more calls at the newest records of a hundred segments than at those of two hundred", async () => {
+    const counts: number[] = [];
+    for (const closed of [100, 200]) {
+      const { disk, backend } = await storeOf(history(closed, 2));
+      const before = disk.calls;
+      const { records } = await inspect(backend, { kind: "event", limit: 5 });
+      expect(records.map(({ record }) => record.seq)).toEqual([6, 7, 8, 9, 10].map((seq) => 2 * closed + seq));
+      counts.push(disk.calls - before);
+    }
+    expect(counts[1]).toBe(counts[0]);
+    expect(counts[0]).toBeLessThan(80);
+  });
+
+  test("inspect goes on to the oldest of many segments where the newest are not enough", async () => {
+    const { disk, backend } = await storeOf(history(100, 2));
+    const inspected = async (options: Omit<Parameters<typeof inspect>[1], "kind">): Promise<unknown[]> =>
+      (await inspect(backend, { kind: "event", ...options })).records.map(({ record }) => record.seq);
+    for (const identity of ["recorded", "rebuilt from the segments"]) {
+      expect([identity, await inspected({ limit: 1000 })]).toEqual([identity, steps(1, 210).map(({ seq }) => seq)]);
+      expect(await inspected({ limit: 210 })).toHaveLength(210);
+      expect(await inspected({ limit: 2, untilMs: timeOf(30) })).toEqual([29, 30]);
+      expect(await inspected({ limit: 9, sinceMs: timeOf(150), untilMs: timeOf(152) })).toEqual([150, 151, 152]);
+      expect(await inspected({ limit: 9, actor: "ä/7" })).toEqual([7]);
+      expect(await inspected({ limit: 9, sinceMs: timeOf(208) })).toEqual([208, 209, 210]);
+      if (identity === "recorded") await disk.env.fs.remove("/s/papyra.json");
+    }
+  });
+
   test("what inspect passes over by its seal is what would not have matched", async () => {
     const { backend } = await storeOf(history(4, 20));
     for (const seq of [1, 19, 20, 21, 40, 41, 80, 81, 90]) {

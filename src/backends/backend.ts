@@ -44,6 +44,8 @@ export interface Segment {
   readonly firstSeq: number | undefined;
   /** Stays the same when the segment is closed and gets another name. */
   readonly id: string;
+  /** When anything about it was last changed, in milliseconds since the epoch, as far as its place keeps account of that. */
+  readonly changedMs?: number | undefined;
 }
 
 /** A segment that does not count any more, since another one stands for its seqs. */
@@ -86,6 +88,8 @@ export interface StoreView {
   /** The living writer, if there is one. */
   readonly writer: ClaimOwner | undefined;
   readonly segments: readonly Segment[];
+  /** Some logs have older segments, too, and only the newest were asked for. */
+  readonly older?: boolean | undefined;
   /** What compaction has replaced and not removed yet: nothing in it counts. */
   readonly superseded: readonly Superseded[];
   readonly findings: readonly StoreFinding[];
@@ -197,8 +201,11 @@ export interface Backend {
   readonly durability: string;
   readonly limits: StoreLimits;
   readonly env: Env;
-  /** Rejects with STORE_NOT_FOUND when nothing is there. */
-  view(): Promise<StoreView>;
+  /**
+   * Rejects with STORE_NOT_FOUND when nothing is there. With `newest`, where looking at segments costs time, the view of a log of
+   * many may have so many of them only, the last ones, and says so in `older`.
+   */
+  view(newest?: number): Promise<StoreView>;
   /** The same with the consumer groups, all of one instant. A place that has none lacks it. */
   viewWithGroups?(): Promise<StoreView>;
   /**

@@ -2,16 +2,17 @@
 // start-up check and opening all begin here, so that they can never disagree. Changes nothing; memory stays flat.
 import type { Backend, Segment, StoreView } from "./backend.ts";
 import { PapyraError } from "../errors.ts";
-import { decodeRecord, encodeIdentity, seedOf } from "../log/codec.ts";
+import { decodeRecord, encodeIdentity } from "../log/codec.ts";
 import { upToItsEnd } from "../log/beyond.ts";
-import { judgeHead, type Head } from "../log/identity.ts";
 import { LogLedger, type LogAccount } from "../log/ledger.ts";
 import { type Entry, LineScanner } from "../log/lines.ts";
-import type { LogName, LogRecord } from "../log/record.ts";
+import type { Identity, LogName, LogRecord } from "../log/record.ts";
 import { firstLine, lastLine } from "../log/run-ends.ts";
-import { SealChain } from "../log/seal.ts";
+import { SealChain, type StatedSeal } from "../log/seal.ts";
 import { SegmentHash } from "../log/segment-hash.ts";
 import { activeName } from "../log/segments.ts";
+import { type JudgedSegment, judgeSegment } from "./judge-segment.ts";
+import type { KnownEnds } from "./known-ends.ts";
 import { identityOf, lastSeqOf, siblingsOf } from "./identities.ts";
 import { endsInSeal, readerOf, readHead, readSeal, runOf, type SegmentReader } from "./segment-ends.ts";
 
@@ -25,6 +26,8 @@ export interface CheckOptions {
    * from its first to its last is in it, only the head and the seal are read. `onEntry` sees nothing of it.
    */
   readonly trustSeals?: boolean;
+  /** Of those, the ones whose ends need not be read again. */
+  readonly known?: KnownEnds | undefined;
   /** Also compares the SHA-256 of sealed segments; each line has a checksum of its own anyway. */
   readonly hashSealed?: boolean;
   readonly signal?: AbortSignal | undefined;
@@ -109,14 +112,35 @@ class LogCheck {
     this.#options.signal?.throwIfAborted();
     this.#ledger.startSegment(segment.name, segment.firstSeq);
     this.#bytes += segment.bytes;
+    if (!this.#trustKnown(segment)) await this.#read(segment);
+    this.#ledger.endSegment(segment.bytes);
+    this.#previous = segment;
+  }
+
+  /** Takes the word of a seal that was verified before, or returns false. */
+  #trustKnown(segment: Segment): boolean {
+    if (this.#options.trustSeals !== true || this.#options.known === undefined) return false;
+    const identity = identityOf(this.#view, this.#log, segment);
+    const line = identity === undefined ? "" : encodeIdentity(identity);
+    const seal = this.#options.known.sealOf(segment, line);
+    return seal !== undefined && this.#trust(segment, Buffer.byteLength(line), seal);
+  }
+
+  async #read(segment: Segment): Promise<void> {
     const source = await readerOf(this.#backend, segment);
-    const head = await readHead(source, segment, identityOf(this.#view, this.#log, segment));
-    const judged = this.#judge(head, segment);
+    const expected = identityOf(this.#view, this.#log, segment);
+    const head = await readHead(source, segment, expected);
+    const judged = judgeSegment(head, segment, this.#log, expected, siblingsOf(this.#view));
+    if (!judged.checked) this.#checked = false;
+    if (judged.finding !== undefined) {
+      const { kind, length, detail, repair } = judged.finding;
+      this.#ledger.report(kind, { offset: 0, length, detail }, repair);
+    }
     let { clean } = judged;
     let firstSeq: number | undefined;
     let firstMs: number | undefined;
     if (judged.from === undefined) this.#seals.skipSegment();
-    else if (!(await this.#trust(source, segment, judged.from, judged.clean ? judged.seed : undefined))) {
+    else if (!(await this.#trustSealOf(source, segment, judged, expected))) {
       const sealed = this.#options.hashSealed === true && (!segment.active || (await endsInSeal(source, segment)));
       const hash = sealed ? new SegmentHash() : undefined;
       hash?.begin(head.subarray(0, judged.from));
@@ -133,8 +157,6 @@ class LogCheck {
       this.#reportUnsealed();
       if (this.#seals.sealed) clean = false; // nothing stands behind a seal: writing goes on in a new segment
     }
-    this.#ledger.endSegment(segment.bytes);
-    this.#previous = segment;
     if (segment.active) {
       const { digest: seal, previousDigest: previousSeal } = this.#seals;
       this.#tail = { bytes: segment.bytes, clean, firstSeq, firstMs, seal, previousSeal };
@@ -142,10 +164,22 @@ class LogCheck {
   }
 
   /** Takes the word of the segment's seal, or returns false. */
-  async #trust(source: SegmentReader, segment: Segment, from: number, seed: number | undefined): Promise<boolean> {
-    if (this.#options.trustSeals !== true || seed === undefined) return false;
+  async #trustSealOf(
+    source: SegmentReader,
+    segment: Segment,
+    { from, seed, clean }: JudgedSegment,
+    identity: Identity | undefined,
+  ): Promise<boolean> {
+    if (this.#options.trustSeals !== true || seed === undefined || from === undefined || !clean) return false;
     const seal = await readSeal(source, segment, seed);
-    if (seal === undefined || seal.first_seq <= this.#ledger.maxSeq) return false;
+    if (seal === undefined || !this.#trust(segment, from, seal)) return false;
+    if (identity !== undefined) this.#options.known?.add(segment, encodeIdentity(identity), seal);
+    return true;
+  }
+
+  /** The same of a seal that is there: it must fit to what stands before the segment. */
+  #trust(segment: Segment, from: number, seal: StatedSeal): boolean {
+    if (seal.first_seq <= this.#ledger.maxSeq) return false;
     if (seal.last_seq > lastSeqOf(this.#view, this.#log, segment)) return false;
     if (!this.#seals.trustSegment(seal.digests, seal.previous)) return false;
     this.#reportUnsealed();
@@ -230,63 +264,6 @@ class LogCheck {
       this.#last = Buffer.from(lastLine(entry.bytes));
     }
     return !("unterminated" in entry && entry.unterminated);
-  }
-
-  /** Where the lines begin and what they are checked with; says so when the identity is wrong. */
-  #judge(head: Buffer, segment: Segment): { from: number | undefined; seed: number | undefined; clean: boolean } {
-    const expected = identityOf(this.#view, this.#log, segment);
-    const judged: Head = judgeHead(head, this.#log, expected, siblingsOf(this.#view));
-    switch (judged.type) {
-      case "ok":
-        return { from: judged.line.length, seed: seedOf(judged.line), clean: true };
-      case "damaged":
-        this.#ledger.report(
-          "malformed-line",
-          {
-            offset: 0,
-            length: judged.bytes,
-            detail: judged.bytes === 0 ? "the identity line is missing" : "the identity line is damaged",
-          },
-          { type: "identity", line: judged.line },
-        );
-        return { from: judged.bytes, seed: seedOf(judged.line), clean: false };
-      case "unchecked":
-        this.#checked = false;
-        if (segment.bytes === 0) {
-          this.#ledger.report(
-            "malformed-line",
-            { offset: 0, length: 0, detail: "the file is empty: not even an identity line" },
-            { type: "none" },
-          );
-        }
-        return { from: 0, seed: undefined, clean: true };
-      case "foreign": {
-        const { log, store, lineage } = judged.identity;
-        const detail = `the whole file is of log ${log}, store ${store}, lineage ${lineage}; put it where it belongs`;
-        this.#ledger.report("foreign-line", { offset: 0, length: segment.bytes, detail }, { type: "none" });
-        return { from: undefined, seed: undefined, clean: false };
-      }
-      case "unreadable":
-        this.#ledger.report(
-          "unreadable",
-          {
-            offset: 0,
-            length: segment.bytes,
-            detail: "the identity line is lost, and papyra.json, which could replace it, too",
-          },
-          { type: "none" },
-        );
-        return { from: undefined, seed: undefined, clean: false };
-      case "unknown-version":
-        throw new PapyraError(
-          "FORMAT_UNKNOWN",
-          `${segment.name} has format version ${JSON.stringify(judged.version)}; this release knows 1`,
-          {
-            hint: "read it with the release of Papyra that wrote it",
-            details: { file: segment.name, version: judged.version },
-          },
-        );
-    }
   }
 }
 

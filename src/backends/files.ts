@@ -44,12 +44,12 @@ export function fileBackend(input: FileStoreOptions, env: Env): Backend {
     place.lone = lone ? basename(options.path) : undefined;
     return stat;
   };
-  const look = async (writer: "ask" | "none"): Promise<StoreView> => {
+  const look = async (writer: "ask" | "none", newest?: number): Promise<StoreView> => {
     const stat = await locate();
     if (stat === undefined) throw notFound(options.path, "there is nothing at");
     if (place.lone !== undefined) return loneView(place.lone, stat);
     if (stat.kind !== "directory") throw notFound(options.path, "neither a directory nor a file is at");
-    return viewDirectory(env, options.path, writer === "ask" ? await lockOwner(env, options.path) : undefined);
+    return viewDirectory(env, options.path, writer === "ask" ? await lockOwner(env, options.path) : undefined, newest);
   };
   return {
     kind: "files",
@@ -57,7 +57,7 @@ export function fileBackend(input: FileStoreOptions, env: Env): Backend {
     durability: `${meaning[options.durability]}; mark: ${options.mark}`,
     limits: options.limits,
     env,
-    view: () => look("ask"),
+    view: (newest) => look("ask", newest),
     read: (segment, from, to, id) => readSegment(env.fs, place.directory, { name: segment, id }, from, to),
     async quarantine(target, files) {
       await env.fs.makeDir(target);
@@ -111,9 +111,14 @@ function loneView(name: string, { bytes, id }: FileStat): StoreView {
   };
 }
 
-async function viewDirectory(env: Env, path: string, writer: ClaimOwner | undefined): Promise<StoreView> {
+async function viewDirectory(
+  env: Env,
+  path: string,
+  writer: ClaimOwner | undefined,
+  newest?: number,
+): Promise<StoreView> {
   const mark = await readMark(env, path); // before the listing: what it vouches for is in what is listed
-  const { names, segments, superseded } = await listSegments(env, path);
+  const { names, segments, superseded, older } = await listSegments(env, path, newest);
   const findings: StoreFinding[] = [];
   for (const name of names) {
     const { type } = parseFileName(name);
@@ -135,6 +140,7 @@ async function viewDirectory(env: Env, path: string, writer: ClaimOwner | undefi
   }
   findings.push(...leftovers(superseded, writer));
   const recorded = names.includes(STORE_FILE) ? await readStoreFile(env, path, findings) : undefined;
+  if (recorded === undefined && older) return viewDirectory(env, path, writer); // all of them say who the store is
   const identity = recorded ?? (await rebuildIdentity(env, path, segments));
   for (const log of LOG_NAMES) {
     // The store's own file is made last: where it is, all logs were.
@@ -149,6 +155,7 @@ async function viewDirectory(env: Env, path: string, writer: ClaimOwner | undefi
     identityRecorded: recorded !== undefined,
     writer,
     segments,
+    older,
     superseded,
     findings,
     // Beside a living writer lines that it has not acknowledged yet stand behind what the mark vouches for.

@@ -12,6 +12,7 @@ import type { Backend, Claim, StoreIdentity, StoreView } from "./backend.ts";
 import type { LogState } from "./batch.ts";
 import { type CheckedLog, checkLog } from "./check.ts";
 import { identityOf } from "./identities.ts";
+import { KnownEnds } from "./known-ends.ts";
 import type { Store } from "./store.ts";
 import { StoreWriter } from "./store-writer.ts";
 
@@ -39,13 +40,14 @@ export function openStore(backend: Backend): Promise<Store> {
 export async function openStoreFor(backend: Backend, purpose: string): Promise<Store> {
   const claim = await backend.claim(purpose);
   try {
-    const identity = await identify(backend, claim);
-    const view = await claim.view();
+    const { identity, view } = await identify(backend, claim);
     const logs = {} as Record<LogName, LogState>;
     const torn: { readonly log: LogName; readonly gaps: readonly NewRecord[] }[] = [];
+    const ends: KnownEnds[] = [];
     for (const log of LOG_NAMES) {
-      const { state, unpromised } = await resumeLog(backend, claim, view, log);
+      const { state, unpromised, known } = await resumeLog(backend, claim, view, log);
       logs[log] = state;
+      if (known !== undefined) ends.push(known);
       if (unpromised.length > 0) torn.push({ log, gaps: unpromised.map(tornGap) });
     }
     const store = new StoreWriter(backend, identity, claim, logs);
@@ -54,6 +56,7 @@ export async function openStoreFor(backend: Backend, purpose: string): Promise<S
     await claim.vouch(
       Object.fromEntries(LOG_NAMES.map((log) => [log, logs[log].acknowledged])) as Record<LogName, number>,
     );
+    for (const known of ends) await known.keep(); // at last: where space is short, everything else has a better use for it
     return store;
   } catch (error) {
     await claim.release().catch(() => undefined); // what failed first is what counts
@@ -62,7 +65,7 @@ export async function openStoreFor(backend: Backend, purpose: string): Promise<S
 }
 
 /** Who the store is, from its own record or its logs; a new one gets a name that no other has. */
-async function identify(backend: Backend, claim: Claim): Promise<StoreIdentity> {
+async function identify(backend: Backend, claim: Claim): Promise<{ identity: StoreIdentity; view: StoreView }> {
   let view: StoreView | undefined;
   try {
     view = await claim.view();
@@ -82,7 +85,15 @@ async function identify(backend: Backend, claim: Claim): Promise<StoreIdentity> 
     createdMs: clock.nowMs(),
   };
   await claim.create(identity);
-  return identity;
+  // Where everything was there, nothing has changed: a store of many segments is looked at once.
+  return { identity, view: view !== undefined && isWhole(view) ? view : await claim.view() };
+}
+
+/** Whether a store has everything that is made with it. */
+function isWhole({ identityRecorded, segments }: StoreView): boolean {
+  return (
+    identityRecorded && LOG_NAMES.every((log) => segments.some((segment) => segment.active && segment.log === log))
+  );
 }
 
 async function assertWritable(backend: Backend, view: StoreView): Promise<void> {
@@ -118,10 +129,12 @@ function tornGap({ from, to }: SeqRange): NewRecord {
 interface Resumed {
   readonly state: LogState;
   readonly unpromised: readonly SeqRange[];
+  readonly known: KnownEnds | undefined;
 }
 
 async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: LogName): Promise<Resumed> {
-  const checked = await checkLog(backend, view, log, { live: false, findingsMax: 1000, trustSeals: true });
+  const known = await KnownEnds.of(backend, log, view.segments);
+  const checked = await checkLog(backend, view, log, { live: false, findingsMax: 1000, trustSeals: true, known });
   const blocking = checked.account.findings.find(
     (finding) => finding.kind === "unreadable" || finding.kind === "foreign-line",
   );
@@ -146,7 +159,7 @@ async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: L
     missing: [...subtract(missingSeqs, unpromisedSeqs), ...skipped],
     absent: normalise([...absentSeqs, ...skipped]),
   };
-  return { state, unpromised: unpromisedSeqs };
+  return { state, unpromised: unpromisedSeqs, known };
 }
 
 /** The starting value of a log's checksums in a store, and the identity line itself. */

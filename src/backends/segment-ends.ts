@@ -4,7 +4,7 @@ import { encodeIdentity, parseObject, verifies } from "../log/codec.ts";
 import { HEAD_BYTES } from "../log/identity.ts";
 import type { Run } from "../log/lines.ts";
 import type { Identity } from "../log/record.ts";
-import { asSeal, type Seal, sealDigest } from "../log/seal.ts";
+import { asSeal, type Seal, sealDigest, type StatedSeal } from "../log/seal.ts";
 import { parseFileName } from "../log/segments.ts";
 import type { Backend, Segment } from "./backend.ts";
 
@@ -43,12 +43,6 @@ export async function readHead(
     if (start.equals(line)) return start;
   }
   return readPart(backend, segment, 0, Math.min(segment.bytes, HEAD_BYTES));
-}
-
-/** A seal that verified and agrees with the name and the length of its file. */
-export interface StatedSeal extends Seal {
-  /** Its own digest, and those of the seals that it replaces. */
-  readonly digests: readonly string[];
 }
 
 /**

@@ -10,11 +10,15 @@ import type { Segment, Superseded } from "./backend.ts";
 
 /** So often a store is listed anew that changes while it is listed. */
 const LISTINGS_MAX = 100;
+/** So many files are looked at together, also by who asks for fewer. */
+const LOOKS_AT_ONCE = 64;
 
 /** What stands in the directory of a store. */
 export interface SegmentListing {
   readonly names: readonly string[];
   readonly segments: readonly Segment[];
+  /** There are more, and only the newest were asked for. */
+  readonly older: boolean;
   readonly superseded: readonly Superseded[];
 }
 
@@ -22,26 +26,47 @@ export interface SegmentListing {
  * The files of a directory at one instant: a writer beside us may close a segment between the listing and the look at each
  * file, and then what was listed is another one. Every closing adds a name, so that a second listing tells.
  */
-export async function listSegments(env: Env, path: string): Promise<SegmentListing> {
+export async function listSegments(env: Env, path: string, newest?: number): Promise<SegmentListing> {
   for (let listing = 0; listing < LISTINGS_MAX; listing++) {
     const names = await env.fs.list(path);
     const segments: (Segment | undefined)[] = [];
     const superseded: Superseded[] = [];
+    let older = false;
     for (const log of LOG_NAMES) {
-      for (const name of orderSegments(names, log)) segments.push(await segmentOf(env, path, name, log));
-      for (const [name, by] of supersededSegments(names, log)) {
-        const segment = await segmentOf(env, path, name, log);
-        if (segment !== undefined) superseded.push({ ...segment, by });
+      const all = orderSegments(names, log);
+      const some = newest === undefined || all.length <= LOOKS_AT_ONCE ? all : all.slice(-newest);
+      segments.push(...(await segmentsOf(env, path, some, log)));
+      older ||= some.length < all.length;
+      const replaced = supersededSegments(names, log);
+      for (const segment of await segmentsOf(env, path, [...replaced.keys()], log)) {
+        if (segment !== undefined) superseded.push({ ...segment, by: replaced.get(segment.name) as string });
       }
     }
     const again = await env.fs.list(path);
-    const same = LOG_NAMES.every((log) => orderSegments(names, log).join() === orderSegments(again, log).join());
-    if (same && !segments.includes(undefined)) return { names, segments: segments as Segment[], superseded };
+    const same =
+      names.join() === again.join() ||
+      LOG_NAMES.every((log) => orderSegments(names, log).join() === orderSegments(again, log).join());
+    if (same && !segments.includes(undefined)) return { names, segments: segments as Segment[], older, superseded };
   }
   throw new PapyraError("STORAGE_FAILED", `the files in ${path} kept changing while they were listed`, {
     hint: "is something else than Papyra changing the store?",
     details: { path },
   });
+}
+
+/** Those of many files: the looks at them wait for each other only here and there, since a store may have thousands. */
+async function segmentsOf(
+  env: Env,
+  path: string,
+  names: readonly string[],
+  log: LogName,
+): Promise<(Segment | undefined)[]> {
+  const found: (Segment | undefined)[] = [];
+  for (let from = 0; from < names.length; from += LOOKS_AT_ONCE) {
+    const some = names.slice(from, from + LOOKS_AT_ONCE);
+    found.push(...(await Promise.all(some.map((name) => segmentOf(env, path, name, log)))));
+  }
+  return found;
 }
 
 async function segmentOf(env: Env, path: string, name: string, log: LogName): Promise<Segment | undefined> {
@@ -56,6 +81,7 @@ async function segmentOf(env: Env, path: string, name: string, log: LogName): Pr
     active: parsed.type === "active",
     firstSeq: parsed.type === "closed" ? parsed.firstSeq : undefined,
     id: stat.id,
+    changedMs: stat.changedMs,
   };
 }
 

@@ -12,9 +12,13 @@ export function isReplaced(error: unknown): boolean {
 }
 
 /** Calls `read` with a view of the store; again with a new one when segments were replaced, also when nobody wrote before that. */
-export async function readSteadily<T>(backend: Backend, read: (view: StoreView) => Promise<T>): Promise<T> {
+export async function readSteadily<T>(
+  backend: Backend,
+  read: (view: StoreView) => Promise<T>,
+  newest?: number,
+): Promise<T> {
   for (let views = 1; ; views++) {
-    const view = await backend.view();
+    const view = await backend.view(newest);
     try {
       return await read(view);
     } catch (error) {

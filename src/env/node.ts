@@ -1,9 +1,10 @@
 // The real world: the only file that touches node:fs, the clock, randomness and the kernel lock.
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { constants, promises as fsp, readFileSync, type BigIntStats } from "node:fs";
+import { constants, promises as fsp, readFileSync, stat, type BigIntStats } from "node:fs";
 import { hostname } from "node:os";
 import { dirname } from "node:path";
+import { promisify } from "node:util";
 import type { ChildProcess, Clock, Env, FileLock, FileStat, Fs, Host, OpenFile, Random, Volume } from "./env.ts";
 import { PapyraError } from "../errors.ts";
 import { storageError } from "./storage-error.ts";
@@ -16,6 +17,10 @@ async function named<T>(what: string, path: string, call: () => Promise<T>): Pro
     throw cause instanceof PapyraError ? cause : storageError(what, path, cause);
   }
 }
+
+/** Half the price of the one in node:fs/promises, and there may be thousands of files to look at. */
+const statOf = promisify(stat);
+
 function toStat(stats: BigIntStats): FileStat {
   return {
     bytes: Number(stats.size),
@@ -76,7 +81,7 @@ const nodeFs: Fs = {
   makeDir: (dir) => named("make the directory", dir, () => makeDir(dir)),
   async stat(path) {
     try {
-      return toStat(await fsp.stat(path, { bigint: true }));
+      return toStat(await statOf(path, { bigint: true }));
     } catch (cause) {
       const errno = (cause as NodeJS.ErrnoException).code;
       if (errno === "ENOENT" || errno === "ENOTDIR") return undefined;

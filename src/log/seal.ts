@@ -25,6 +25,12 @@ export interface Seal {
   readonly replaces?: readonly string[];
 }
 
+/** A seal that verified and agrees with the name and the length of its file. */
+export interface StatedSeal extends Seal {
+  /** Its own digest, and those of the seals that it replaces. */
+  readonly digests: readonly string[];
+}
+
 /** The seal as a line under `seed`. */
 export function encodeSeal(seed: number, seal: Omit<Seal, "kind">): string {
   return encodeControlLine(seed, "seal", { ...seal });

@@ -60,6 +60,11 @@ export function indexName(segment: string): string {
   return segment.replace(/\.ndjson$/, ".index");
 }
 
+/** In the same directory, the cache of what the seals of the closed segments of a log say. */
+export function endsName(log: LogName): string {
+  return `${log}.seals`;
+}
+
 function digits(seq: number): string {
   return String(seq).padStart(20, "0");
 }

@@ -62,13 +62,23 @@ export interface InspectReport {
 
 /** What is kept at once: so many bytes of lines at most, however many records are asked for. */
 const KEPT_BYTES_MAX = 32 << 20;
+/** Mostly what is asked for stands in a few segments: the others are looked at when it does not. */
+const NEWEST_SEGMENTS = 8;
 
 /** Rejects with STORE_NOT_FOUND, OPTION_INVALID, FORMAT_UNKNOWN, STORAGE_FAILED, or the signal's reason. */
 export async function inspect(backend: Backend, options: InspectOptions): Promise<InspectReport> {
-  return readSteadily(backend, (view) => inspectView(backend, view, options));
+  const inspected = (view: StoreView): Promise<InspectReport | undefined> => inspectView(backend, view, options);
+  const report = (await readSteadily(backend, inspected, NEWEST_SEGMENTS)) ?? (await readSteadily(backend, inspected));
+  if (report === undefined) throw new PapyraError("INTERNAL", "a view of all segments has older ones");
+  return report;
 }
 
-async function inspectView(backend: Backend, view: StoreView, options: InspectOptions): Promise<InspectReport> {
+/** Undefined when the view ends before what is asked for does. */
+async function inspectView(
+  backend: Backend,
+  view: StoreView,
+  options: InspectOptions,
+): Promise<InspectReport | undefined> {
   const segments = segmentsFor(backend, view, options);
   const matches = matcher(options);
   const records: InspectedRecord[] = [];
@@ -78,6 +88,7 @@ async function inspectView(backend: Backend, view: StoreView, options: InspectOp
   let checked = true;
   let more = false;
   let expired = false;
+  let before = false;
   const meter = new RetentionMeter(options.retention ?? {}, backend.env.clock.nowMs());
   reading: for (const segment of [...segments].reverse()) {
     const head = await openSegment(backend, view, segment);
@@ -95,7 +106,8 @@ async function inspectView(backend: Backend, view: StoreView, options: InspectOp
         continue;
       }
       linesRead += 1;
-      if (head.seed !== undefined && isBefore(line, options.sinceMs)) break reading; // time never decreases in such a log
+      before = head.seed !== undefined && isBefore(line, options.sinceMs);
+      if (before) break reading; // time never decreases in such a log
       expired = line.fields.kind === options.kind && !meter.keeps(timeMsOf(line.fields), line.length + 1);
       if (expired) break reading;
       if (!matches(line.fields)) continue;
@@ -107,6 +119,7 @@ async function inspectView(backend: Backend, view: StoreView, options: InspectOp
       records.push({ file: line.file, offset: line.offset, record: line.fields });
     }
   }
+  if (view.older === true && !more && !expired && !before) return undefined;
   records.reverse();
   const { kind } = options;
   const found = { kind, checked, records, more, expired, linesRead, damaged };

@@ -52,7 +52,7 @@ const happenedOf = (revision) => ({
 
 const numbers = (from, count) => Array.from({ length: count }, (_, i) => from + i);
 
-/** Makes it, fills it until segments are sealed, takes snapshots, closes, goes on, compacts, is damaged, recovered and reverted. */
+/** Makes it, fills it until segments are sealed, takes snapshots, closes, goes on, compacts, opens with many segments, is damaged, recovered and reverted. */
 export async function lifeOfAStore(parts, fs, nowMs, path, options) {
   const { Journal, compactStore, digestOf, fileBackend, openStore, recover, revert } = parts;
   const env = worldOver(fs, nowMs);
@@ -93,6 +93,11 @@ export async function lifeOfAStore(parts, fs, nowMs, path, options) {
   await compactStore(second, { retention });
   await second.append("events", [eventOf(99)]);
   await second.close();
+
+  const third = await openStore(backend);
+  for (const batch of numbers(4, 10)) await third.append("events", numbers(batch * 25, 25).map(eventOf));
+  await third.close();
+  await (await openStore(backend)).close(); // keeps what it has verified at the ends of so many segments
 
   await damage(backend, fs, path);
   const torn = await openStore(backend); // leaves the torn tail behind, under a closed name
