@@ -1887,6 +1887,14 @@ export const MUTANTS = [
     filter: "torn at seqs .4.:",
   },
   {
+    name: "start: damaged bytes that are accounted for are harmless also where opening believes the seal above them",
+    file: "src/log/anomaly.ts",
+    find: "return underSeal !== true && isDamagedRecord(anomaly);",
+    replace: "return isDamagedRecord(anomaly);",
+    tests: ["test/crash/interrupted-recovery.test.ts"],
+    filter: "refused, or that can be read",
+  },
+  {
     name: "histories: lines of a future that was left are taken for the store's own",
     file: "src/backends/check.ts",
     find: "yield* upToItsEnd(scanner.push(chunk), end);",
