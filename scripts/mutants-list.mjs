@@ -1895,6 +1895,22 @@ export const MUTANTS = [
     filter: "refused, or that can be read",
   },
   {
+    name: "compaction supersedes an empty segment by name and leaves it there for ever",
+    file: "src/ops/compact-groups.ts",
+    find: "if (last !== undefined && begun === true) last.push(share);",
+    replace: "if (last !== undefined && begun === undefined) last.push(share);",
+    tests: ["test/compact.test.ts"],
+    filter: "empty segments where the next one begins",
+  },
+  {
+    name: "compaction joins segments over an empty one that it does not see",
+    file: "src/ops/compact-plan.ts",
+    find: "const own = view.segments.filter((segment) => segment.log === log);",
+    replace: "const own = view.segments.filter((segment) => segment.log === log && segment.bytes > 100);",
+    tests: ["test/compact.test.ts"],
+    filter: "empty segments where the next one begins",
+  },
+  {
     name: "histories: lines of a future that was left are taken for the store's own",
     file: "src/backends/check.ts",
     find: "yield* upToItsEnd(scanner.push(chunk), end);",

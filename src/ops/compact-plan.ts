@@ -158,11 +158,11 @@ async function shareOut(
   signal: AbortSignal | undefined,
 ): Promise<LogCompaction> {
   const { log, goes, absent } = of;
-  const shares = new Map<string, Share>();
+  // One without any line has a share as well: the name of what its neighbours become may supersede it.
+  const own = view.segments.filter((segment) => segment.log === log);
+  const shares = new Map(own.map((segment) => [segment.id, new Share(segment)]));
   const onEntry = (entry: Entry, segment: Segment): void => {
-    const share = shares.get(segment.id) ?? new Share(segment);
-    shares.set(segment.id, share);
-    if (entry.type === "run" || entry.type === "gap") share.add(entry, goes);
+    if (entry.type === "run" || entry.type === "gap") shares.get(segment.id)?.add(entry, goes);
   };
   await checkLog(backend, view, log, { live: view.writer !== undefined, findingsMax: 1, signal, onEntry });
   const all = [...shares.values()];
