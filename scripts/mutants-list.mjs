@@ -974,7 +974,7 @@ export const MUTANTS = [
   {
     name: "after a boot an exact mark vouches for what was only written",
     file: "src/log/mark.ts",
-    find: " && known.written === known.durable",
+    find: " || known.written > known.durable",
     replace: "",
     tests: ["test/log/mark.test.ts"],
     filter: "after a boot as far as",
@@ -1909,6 +1909,22 @@ export const MUTANTS = [
     replace: "const own = view.segments.filter((segment) => segment.log === log && segment.bytes > 100);",
     tests: ["test/compact.test.ts"],
     filter: "empty segments where the next one begins",
+  },
+  {
+    name: "scan: what may be gone behind the end of a log is said not to be lost",
+    file: "src/ops/verdict.ts",
+    find: "acknowledged(anomalies, anomalyCount) ?? noneLost(logs, unchecked)",
+    replace: "acknowledged(anomalies, anomalyCount) ?? noneLost([], unchecked)",
+    tests: ["test/crash/weak-policies.test.ts"],
+    filter: "torn behind it",
+  },
+  {
+    name: "scan: a mark that knows of more than was durable vouches for an end without it",
+    file: "src/log/ledger.ts",
+    find: "reach?.more !== true && ",
+    replace: "",
+    tests: ["test/crash/weak-policies.test.ts"],
+    filter: "cut clean",
   },
   {
     name: "histories: lines of a future that was left are taken for the store's own",
