@@ -165,8 +165,8 @@ export const MUTANTS = [
   {
     name: "a segment is renamed before its seal is durable",
     file: "src/backends/files-claim.ts",
-    find: "      await syncFile(fs, active); // whole records in front of a torn one count from now on\n",
-    replace: "",
+    find: "if (await syncIfThere(fs, active)) {",
+    replace: "if ((await fs.stat(active)) !== undefined) {",
     tests: ["test/crash/rotation.test.ts"],
     filter: "power cut at every call",
   },
@@ -1925,6 +1925,22 @@ export const MUTANTS = [
     replace: "",
     tests: ["test/crash/weak-policies.test.ts"],
     filter: "cut clean",
+  },
+  {
+    name: "recovery vouches for lines that are not on the disk",
+    file: "src/backends/files-claim.ts",
+    find: "else if (lastSeqs[log] !== undefined) await syncIfThere(",
+    replace: "else if (lastSeqs[log] === null) await syncIfThere(",
+    tests: ["test/crash/vouched.test.ts"],
+    filter: "of a killed process",
+  },
+  {
+    name: "opening vouches for a gap record that is not on the disk",
+    file: "src/backends/files-claim.ts",
+    find: "if (open !== undefined) await syncLog(open);",
+    replace: "if (open !== undefined) continue;",
+    tests: ["test/crash/vouched.test.ts"],
+    filter: "its own gap record",
   },
   {
     name: "histories: lines of a future that was left are taken for the store's own",
