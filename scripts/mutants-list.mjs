@@ -1943,6 +1943,22 @@ export const MUTANTS = [
     filter: "its own gap record",
   },
   {
+    name: "compaction takes out a snapshot with which an actor may begin, since its event was destroyed",
+    file: "src/ops/snapshot-cover.ts",
+    find: "one.usable = one.confirmed || within(place, gone.destroyed).length > 0;",
+    replace: "one.usable = one.confirmed;",
+    tests: ["test/compact.test.ts"],
+    filter: "whose event was destroyed",
+  },
+  {
+    name: "compaction takes out events that only a snapshot covers which nothing confirms",
+    file: "src/ops/snapshot-cover.ts",
+    find: "actor?.base?.confirmed === true && seq",
+    replace: "actor?.base !== undefined && seq",
+    tests: ["test/compact.test.ts"],
+    filter: "whose event was destroyed",
+  },
+  {
     name: "histories: lines of a future that was left are taken for the store's own",
     file: "src/backends/check.ts",
     find: "yield* upToItsEnd(scanner.push(chunk), end);",

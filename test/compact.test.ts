@@ -218,3 +218,24 @@ test.each([
   expect(await compact(backend, { retention })).toMatchObject({ ok: true, changed: true });
   expect([...disk.tree().keys()].filter((path) => path.startsWith("/s/events."))).toHaveLength(2);
 });
+
+test("a snapshot whose event was destroyed stays as long as others do, and covers nothing", async () => {
+  const disk = new SimDisk();
+  const backend = fileBackend({ path: "/s" }, disk.env);
+  const store = await openStore(backend);
+  for (let revision = 1; revision <= 10; revision++) await store.append("journal", [decided("a/1", revision)]);
+  for (const revision of [4, 8]) await store.append("snapshots", [folded("a/1", revision, revision)]);
+  await store.close();
+  disk.corrupt("/s/journal.ndjson", (bytes) =>
+    bytes.fill(0, bytes.indexOf('{"seq":4,'), bytes.indexOf('{"seq":4,') + 8),
+  );
+  await recover(backend, { mode: "repair" });
+  const retention = { journal: { maxRecords: 0 } };
+  await compact(backend, { retention });
+  expect(await left(backend)).toEqual({ journal: [1, 2, 3, 5, 6, 7, 8, 9, 10], snapshots: [1, 2] });
+  const later = await openStore(backend);
+  await later.append("snapshots", [folded("a/1", 10, 10)]);
+  await later.close();
+  await compact(backend, { retention });
+  expect(await left(backend)).toEqual({ journal: [9, 10], snapshots: [2, 3] });
+});

@@ -12,7 +12,7 @@ import type { GapRecord, JournalRecord, LogName, SnapshotRecord } from "../log/r
 import type { RetentionPolicy } from "../log/retention.ts";
 import { quoted } from "../quoted.ts";
 import { expiredBefore } from "./expired.ts";
-import { coverOf, type SnapshotCover } from "./snapshot-cover.ts";
+import { coverOf, type GoneOfJournal, type SnapshotCover } from "./snapshot-cover.ts";
 
 /** One segment as compaction finds it. */
 export interface SegmentShare {
@@ -68,7 +68,7 @@ export async function planCompaction(
     checked.set(log, await checkWhole(backend, view, log, options, (gap) => found.push(gap)));
     gaps.set(log, found);
   }
-  const ofJournal = normalise(compactedIn(gaps.get("journal") ?? []).flatMap(gapRanges));
+  const ofJournal = goneOfJournal(gaps.get("journal") ?? []);
   const cover = logs.includes("journal")
     ? await coverOf(backend, view, ofJournal, { signal: options.signal })
     : undefined;
@@ -115,6 +115,12 @@ async function checkWhole(
 
 function compactedIn(gaps: readonly GapRecord[]): GapRecord[] {
   return gaps.filter(({ reason }) => reason === "compacted");
+}
+
+function goneOfJournal(gaps: readonly GapRecord[]): GoneOfJournal {
+  const destroyed = gaps.filter(({ reason }) => reason !== "compacted");
+  const rangesOf = (some: readonly GapRecord[]): SeqRange[] => normalise(some.flatMap(gapRanges));
+  return { compacted: rangesOf(compactedIn(gaps)), destroyed: rangesOf(destroyed) };
 }
 
 /** Whether a line may go, by its own record. */
