@@ -1959,6 +1959,14 @@ export const MUTANTS = [
     filter: "whose event was destroyed",
   },
   {
+    name: "a revert takes back the word for what was written since the recovery",
+    file: "src/ops/revert.ts",
+    find: "one !== null && segment === activeName(one.log) ? [one] : [],",
+    replace: "one !== null ? [one] : [],",
+    tests: ["test/crash/vouched.test.ts"],
+    filter: "written since",
+  },
+  {
     name: "histories: lines of a future that was left are taken for the store's own",
     file: "src/backends/check.ts",
     find: "yield* upToItsEnd(scanner.push(chunk), end);",

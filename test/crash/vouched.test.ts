@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import type { FileStoreOptions } from "../../src/backends/file-options.ts";
 import { openStore } from "../../src/backends/open.ts";
 import { recover } from "../../src/ops/recover.ts";
+import { revert } from "../../src/ops/revert.ts";
 import { scan } from "../../src/ops/scan.ts";
 import { SimDisk } from "../../src/testing/sim-disk.ts";
 import { backendOn, newLedger, PATH, put } from "./scenario.ts";
@@ -48,3 +49,27 @@ test.each(["os", "interval"] as const)(
     await assertNothingLost(killed, options);
   },
 );
+
+test("a revert does not take back the word for what was written since", async () => {
+  const disk = new SimDisk();
+  const backend = backendOn(disk);
+  const store = await openStore(backend);
+  await put(store, newLedger(), "events", 5);
+  await store.maintain("seal", (work) => work.seal("events"));
+  await put(store, newLedger(), "events", 2);
+  await store.close();
+  disk.corrupt(`${PATH}/events.00000000000000000001.ndjson`, (bytes) => {
+    const [from, to] = [bytes.indexOf('{"seq":3,'), bytes.indexOf('{"seq":4,')];
+    return Buffer.concat([bytes.subarray(0, to), bytes.subarray(from)]); // the third line twice: no gap record tells of it
+  });
+  const { id, gaps } = await recover(backend, { mode: "quarantine", quarantineDir: "/data/quarantine" });
+  expect(gaps).toEqual([]);
+  const later = await openStore(backend);
+  await put(later, newLedger(), "events", 3); // seqs 8 to 10, in one write
+  await later.close();
+  await revert(backend, { id: id as string, quarantineDir: "/data/quarantine" });
+  disk.corrupt(EVENTS, (bytes) => bytes.fill(0, bytes.indexOf('{"seq":9,'), bytes.indexOf('{"seq":9,') + 8));
+  const { anomalies, startable } = await scan(backend);
+  expect(anomalies).toContainEqual(expect.objectContaining({ lostSeqs: { from: 9, to: 9 }, acknowledged: "lost" }));
+  expect(startable).toBe(false);
+});
