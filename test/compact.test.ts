@@ -4,10 +4,12 @@ import { digestOf } from "../src/actors/digest.ts";
 import type { Backend } from "../src/backends/backend.ts";
 import { fileBackend } from "../src/backends/files.ts";
 import { openStore } from "../src/backends/open.ts";
+import type { Store } from "../src/backends/store.ts";
 import type { OpenFile } from "../src/env/env.ts";
 import { memoryStore } from "../src/index.ts";
 import type { NewRecord } from "../src/log/record.ts";
 import { compact, compactStore } from "../src/ops/compact.ts";
+import { recover } from "../src/ops/recover.ts";
 import { scan } from "../src/ops/scan.ts";
 import { SimDisk } from "../src/testing/index.ts";
 
@@ -173,4 +175,67 @@ test("under a policy that does not sync, the gap record is on the disk before an
   const found = await scan(fileBackend({ path: "/data" }, survivor.env));
   expect(found.anomalies).toEqual([]);
   expect(found.logs.find(({ log }) => log === "events")?.missing).toBe(0);
+});
+
+/** Twelve events, ten of which a compaction takes out; in front of them stand `torn` segments of which recovery left nothing. */
+async function behindEmptySegments(torn: number, before: number): Promise<{ disk: SimDisk; backend: Backend }> {
+  const disk = new SimDisk();
+  const backend = fileBackend({ path: "/s" }, disk.env);
+  let n = 0;
+  const add = (store: Store) => store.append("events", [event((n += 1))]);
+  const first = await openStore(backend);
+  for (let i = 0; i < before; i++) await add(first);
+  if (before > 0) await first.maintain("seal", (work) => work.seal("events"));
+  await first.close();
+  for (let i = 0; i < torn; i++) {
+    disk.corrupt("/s/events.ndjson", (bytes) => Buffer.concat([bytes, Buffer.from('{"seq":')]));
+    await (await openStore(backend)).close(); // writing goes on in a new segment
+  }
+  await recover(backend, { mode: "repair" });
+  const store = await openStore(backend);
+  while (n < 12) await add(store);
+  await store.maintain("seal", (work) => work.seal("events"));
+  await store.close();
+  return { disk, backend };
+}
+
+test.each([
+  [1, 0],
+  [2, 0],
+  [1, 4],
+])("%i empty segments where the next one begins as well, behind %i events: they go with it", async (torn, before) => {
+  const { disk, backend } = await behindEmptySegments(torn, before);
+  expect(await scan(backend)).toMatchObject({ ok: true });
+  const { segments } = await backend.view();
+  expect(segments.filter(({ firstSeq }) => firstSeq === before + 1)).toHaveLength(torn + 1);
+  const retention = { events: { maxRecords: 2 } };
+  await compact(backend, { retention });
+  const found = await scan(backend);
+  expect(found, JSON.stringify(found.anomalies)).toMatchObject({ ok: true });
+  const store = await openStore(backend);
+  await store.append("events", [event(13)]);
+  await store.close();
+  expect(await compact(backend, { retention })).toMatchObject({ ok: true, changed: true });
+  expect([...disk.tree().keys()].filter((path) => path.startsWith("/s/events."))).toHaveLength(2);
+});
+
+test("a snapshot whose event was destroyed stays as long as others do, and covers nothing", async () => {
+  const disk = new SimDisk();
+  const backend = fileBackend({ path: "/s" }, disk.env);
+  const store = await openStore(backend);
+  for (let revision = 1; revision <= 10; revision++) await store.append("journal", [decided("a/1", revision)]);
+  for (const revision of [4, 8]) await store.append("snapshots", [folded("a/1", revision, revision)]);
+  await store.close();
+  disk.corrupt("/s/journal.ndjson", (bytes) =>
+    bytes.fill(0, bytes.indexOf('{"seq":4,'), bytes.indexOf('{"seq":4,') + 8),
+  );
+  await recover(backend, { mode: "repair" });
+  const retention = { journal: { maxRecords: 0 } };
+  await compact(backend, { retention });
+  expect(await left(backend)).toEqual({ journal: [1, 2, 3, 5, 6, 7, 8, 9, 10], snapshots: [1, 2] });
+  const later = await openStore(backend);
+  await later.append("snapshots", [folded("a/1", 10, 10)]);
+  await later.close();
+  await compact(backend, { retention });
+  expect(await left(backend)).toEqual({ journal: [9, 10], snapshots: [2, 3] });
 });

@@ -13,7 +13,7 @@ import { removeWithCache } from "./cache-files.ts";
 import type { ResolvedFileOptions } from "./file-options.ts";
 import { isHeldAt, takeLock } from "./lock.ts";
 import { MarkFile, readMark } from "./mark-file.ts";
-import { appendTo, assertInPlace, type OpenLog, openLog, settleAll, syncFile, syncLog } from "./open-log.ts";
+import { appendTo, assertInPlace, type OpenLog, openLog, settleAll, syncIfThere, syncLog } from "./open-log.ts";
 import { spliceFile } from "./splice-file.ts";
 import { encodeStoreFile } from "./store-file.ts";
 
@@ -106,8 +106,8 @@ class FilesClaim implements Claim {
     const open = this.#logs.get(log);
     if (open !== undefined) await open.file.close();
     this.#logs.delete(log);
-    if ((await fs.stat(active)) !== undefined) {
-      await syncFile(fs, active); // whole records in front of a torn one count from now on
+    // Synced, since whole records in front of a torn one count from now on.
+    if (await syncIfThere(fs, active)) {
       let generation = 0;
       while ((await fs.stat(join(this.#path, closedName(log, closedSeq, generation)))) !== undefined) generation += 1;
       await fs.rename(active, join(this.#path, closedName(log, closedSeq, generation)));
@@ -179,6 +179,12 @@ class FilesClaim implements Claim {
   async vouch(lastSeqs: Readonly<Partial<Record<LogName, number>>>): Promise<void> {
     this.#assertUsable();
     const { host } = this.#env;
+    // The mark will say that it is durable: also what a policy did not sync, and what a killed process had only written.
+    for (const log of LOG_NAMES) {
+      const open = this.#logs.get(log);
+      if (open !== undefined) await syncLog(open);
+      else if (lastSeqs[log] !== undefined) await syncIfThere(this.#env.fs, join(this.#path, activeName(log)));
+    }
     const old = await readMark(this.#env, this.#path);
     this.#identity ??= (await this.view()).identity; // a mark that names no store speaks for none
     await this.#mark?.close();

@@ -49,14 +49,16 @@ export async function syncLog(open: OpenLog): Promise<void> {
   open.durable = Math.max(open.durable, written);
 }
 
-/** The same for a file that is not open. */
-export async function syncFile(fs: Fs, path: string): Promise<void> {
+/** The same for a file that is not open. Resolves with false when there is none. */
+export async function syncIfThere(fs: Fs, path: string): Promise<boolean> {
+  if ((await fs.stat(path)) === undefined) return false;
   const file = await fs.open(path, "update");
   try {
     await file.sync();
   } finally {
     await file.close();
   }
+  return true;
 }
 
 /**

@@ -51,13 +51,15 @@ export interface Anomaly {
   readonly lostSeqs: SeqRange | undefined;
   /** Of an unexpected file: what it was, if it is one of ours. */
   readonly leftover?: Leftover | undefined;
+  /** Of damaged bytes in a segment whose seal says that nothing is missing in it: opening takes its word. */
+  readonly underSeal?: boolean | undefined;
   readonly detail: string;
 }
 
 /**
  * Whether an anomaly is no reason to refuse to start: the leftover of an unfinished write that nobody was promised,
- * proved by the mark, behind which writing goes on in a new segment; damaged bytes of seqs that gap records account for; a
- * file that is none of ours; a missing file in which nothing was, which opening makes anew.
+ * proved by the mark, behind which writing goes on in a new segment; damaged bytes of seqs that gap records account for, where
+ * opening sees that these are not there; a file that is none of ours; a missing file in which nothing was, which opening makes anew.
  */
 export function isHarmless(anomaly: Anomaly): boolean {
   const { kind, acknowledged } = anomaly;
@@ -65,8 +67,16 @@ export function isHarmless(anomaly: Anomaly): boolean {
   return kind === "torn-tail" || kind === "unexpected-file" || kind === "missing-segment" || isAccountedFor(anomaly);
 }
 
-/** Seqs that nothing accounts for would make it a torn tail, or acknowledged data that is lost. */
-function isAccountedFor({ kind, seqs, length }: Anomaly): boolean {
+/**
+ * Seqs that nothing accounts for would make it a torn tail, or acknowledged data that is lost. Under a seal it is what an interrupted
+ * recovery or compaction leaves, and only these end it: opening does not read such a segment, and who reads there later is refused.
+ */
+function isAccountedFor({ underSeal, ...anomaly }: Anomaly): boolean {
+  return underSeal !== true && isDamagedRecord(anomaly);
+}
+
+/** Damaged bytes where records should be. */
+export function isDamagedRecord({ kind, seqs, length }: Anomaly): boolean {
   return (kind === "malformed-line" || kind === "checksum-mismatch") && seqs !== undefined && length > 0;
 }
 

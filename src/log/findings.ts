@@ -25,6 +25,8 @@ export interface Reach {
   readonly seq: number;
   /** Nothing behind `seq` was ever acknowledged. */
   readonly exact: boolean;
+  /** More than that was acknowledged, or may have been, and need not be there: nothing vouches for the end. */
+  readonly more?: boolean;
 }
 
 /** The sum: 1..lastSeq = present + compacted + quarantined + lost + missing. */

@@ -119,7 +119,7 @@ export class LogLedger {
       absentSeqs: this.#holes.absent(behind).map(({ from, to }) => ({ from, to })),
       unchecked: this.#unchecked,
       nextSeq: Math.max(lastSeq, this.#maxSeq + (reach?.exact === true ? 0 : this.#openLines)) + 1,
-      endVouched: reach?.exact === true || (reach !== undefined && reach.seq >= this.#maxSeq),
+      endVouched: reach?.exact === true || (reach?.more !== true && (reach?.seq ?? -1) >= this.#maxSeq),
       findings: this.#findings.all(),
       counts: this.#findings.counts,
     };

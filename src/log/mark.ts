@@ -104,14 +104,16 @@ export function speaksFor(mark: Mark, file: { id: string; changedMs: number }): 
 /**
  * How far a log must reach by its mark. While the machine has not booted since, every write that was acknowledged is
  * still in its memory at least, and the mark was written before each acknowledgement: it is exact. After a boot it is so only
- * where everything that was acknowledged had been made durable: under a policy that promises less, more may be gone.
+ * where everything that was acknowledged had been made durable: under a policy that promises less, more may be gone. A stale
+ * mark vouches for no end: the newer one may have known of more.
  */
 export function reachOf(mark: Mark, log: LogName, bootId: string): Reach | undefined {
   const known = mark.logs[log];
   if (known === null) return undefined;
-  return sameBoot(known, bootId)
-    ? { seq: known.written, exact: mark.stale !== true }
-    : { seq: known.durable, exact: mark.mode === "exact" && mark.stale !== true && known.written === known.durable };
+  const more = mark.stale === true;
+  if (sameBoot(known, bootId)) return { seq: known.written, exact: !more, ...(more ? { more } : {}) };
+  if (more || known.written > known.durable) return { seq: known.durable, exact: false, more: true };
+  return { seq: known.durable, exact: mark.mode === "exact" };
 }
 
 /** Up to where each log was acknowledged when the mark was written. */

@@ -16,47 +16,74 @@ export interface Group {
 /** Merged segments are no larger than this, whatever size the store has for them. */
 const MERGED_BYTES = 256 << 20;
 
-/** The groups of the closed segments of a log, in its order. */
+/**
+ * The groups of the closed segments of a log, in its order. An empty segment, of which recovery has left no line, goes with the
+ * one that begins at the same seq: the name of what that becomes supersedes it as well.
+ */
 export function formGroups(
   shares: readonly SegmentShare[],
   segmentBytes: number,
   sameLineage: (a: Segment, b: Segment) => boolean,
 ): Group[] {
   const target = Math.min(segmentBytes, MERGED_BYTES);
-  const kept = ({ bytes, goneBytes }: SegmentShare): number => bytes - goneBytes;
-  const changes = (share: SegmentShare | undefined): boolean => (share?.gone ?? 0) > 0;
-  const joins = shares.map((share, i) => {
-    const small = kept(share) <= target / 4;
-    return changes(share) || (small && (changes(shares[i - 1]) || changes(shares[i + 1])));
+  const units = withEmptyOnes(shares);
+  const joins = units.map((unit, i) => {
+    const small = keptOf(unit) <= target / 4;
+    return changes(unit) || (small && (changes(units[i - 1]) || changes(units[i + 1])));
   });
   const groups: SegmentShare[][] = [];
   let open: SegmentShare[] | undefined;
   let size = 0;
-  for (const [i, share] of shares.entries()) {
+  for (const [i, unit] of units.entries()) {
+    const [first] = unit as [SegmentShare];
     // What stands for no seq at all cannot be named by seqs: it stays as it is.
-    if (!joins[i] || rangeOf(share) === undefined) {
+    if (!joins[i] || unit.every(isEmpty)) {
       open = undefined;
       continue;
     }
-    const before = shares[i - 1]?.segment;
-    const follows = before !== undefined && sameLineage(before, share.segment);
-    if (open === undefined || !follows || size + kept(share) > target) {
+    const before = units[i - 1]?.at(-1)?.segment;
+    const follows = before !== undefined && sameLineage(before, first.segment);
+    if (open === undefined || !follows || size + keptOf(unit) > target) {
       groups.push((open = []));
       size = 0;
     }
-    open.push(share);
-    size += kept(share);
+    open.push(...unit);
+    size += keptOf(unit);
   }
-  return groups.filter((group) => group.some(changes)).map(asGroup);
+  return groups.filter(changes).map(asGroup);
+}
+
+/** Each segment with the empty ones in front of it that have the same first seq in their names. */
+function withEmptyOnes(shares: readonly SegmentShare[]): SegmentShare[][] {
+  const units: SegmentShare[][] = [];
+  for (const share of shares) {
+    const last = units.at(-1);
+    const begun = last?.every((one) => isEmpty(one) && one.segment.firstSeq === share.segment.firstSeq);
+    if (last !== undefined && begun === true) last.push(share);
+    else units.push([share]);
+  }
+  return units;
+}
+
+function changes(shares: readonly SegmentShare[] | undefined): boolean {
+  return shares?.some(({ gone }) => gone > 0) === true;
+}
+
+function keptOf(shares: readonly SegmentShare[]): number {
+  return shares.reduce((sum, { bytes, goneBytes }) => sum + bytes - goneBytes, 0);
+}
+
+function isEmpty(share: SegmentShare): boolean {
+  return rangeOf(share) === undefined;
 }
 
 function asGroup(shares: readonly SegmentShare[]): Group {
-  const ranges = shares.map((share) => rangeOf(share) as { from: number; to: number });
+  const ranges = shares.map(rangeOf).filter((range) => range !== undefined);
   return {
     shares,
     firstSeq: Math.min(...ranges.map(({ from }) => from)),
     lastSeq: Math.max(...ranges.map(({ to }) => to)),
-    keptBytes: shares.reduce((sum, { bytes, goneBytes }) => sum + bytes - goneBytes, 0),
+    keptBytes: keptOf(shares),
   };
 }
 

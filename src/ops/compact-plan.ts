@@ -12,7 +12,7 @@ import type { GapRecord, JournalRecord, LogName, SnapshotRecord } from "../log/r
 import type { RetentionPolicy } from "../log/retention.ts";
 import { quoted } from "../quoted.ts";
 import { expiredBefore } from "./expired.ts";
-import { coverOf, type SnapshotCover } from "./snapshot-cover.ts";
+import { coverOf, type GoneOfJournal, type SnapshotCover } from "./snapshot-cover.ts";
 
 /** One segment as compaction finds it. */
 export interface SegmentShare {
@@ -68,7 +68,7 @@ export async function planCompaction(
     checked.set(log, await checkWhole(backend, view, log, options, (gap) => found.push(gap)));
     gaps.set(log, found);
   }
-  const ofJournal = normalise(compactedIn(gaps.get("journal") ?? []).flatMap(gapRanges));
+  const ofJournal = goneOfJournal(gaps.get("journal") ?? []);
   const cover = logs.includes("journal")
     ? await coverOf(backend, view, ofJournal, { signal: options.signal })
     : undefined;
@@ -117,6 +117,12 @@ function compactedIn(gaps: readonly GapRecord[]): GapRecord[] {
   return gaps.filter(({ reason }) => reason === "compacted");
 }
 
+function goneOfJournal(gaps: readonly GapRecord[]): GoneOfJournal {
+  const destroyed = gaps.filter(({ reason }) => reason !== "compacted");
+  const rangesOf = (some: readonly GapRecord[]): SeqRange[] => normalise(some.flatMap(gapRanges));
+  return { compacted: rangesOf(compactedIn(gaps)), destroyed: rangesOf(destroyed) };
+}
+
 /** Whether a line may go, by its own record. */
 type Judge = (line: Buffer, seq: number) => boolean;
 
@@ -158,11 +164,11 @@ async function shareOut(
   signal: AbortSignal | undefined,
 ): Promise<LogCompaction> {
   const { log, goes, absent } = of;
-  const shares = new Map<string, Share>();
+  // One without any line has a share as well: the name of what its neighbours become may supersede it.
+  const own = view.segments.filter((segment) => segment.log === log);
+  const shares = new Map(own.map((segment) => [segment.id, new Share(segment)]));
   const onEntry = (entry: Entry, segment: Segment): void => {
-    const share = shares.get(segment.id) ?? new Share(segment);
-    shares.set(segment.id, share);
-    if (entry.type === "run" || entry.type === "gap") share.add(entry, goes);
+    if (entry.type === "run" || entry.type === "gap") shares.get(segment.id)?.add(entry, goes);
   };
   await checkLog(backend, view, log, { live: view.writer !== undefined, findingsMax: 1, signal, onEntry });
   const all = [...shares.values()];

@@ -4,7 +4,7 @@
 import type { Backend, Claim, Splice } from "../backends/backend.ts";
 import { withPinnedClaim } from "../backends/pinned.ts";
 import { PapyraError } from "../errors.ts";
-import { STORE_FILE } from "../log/segments.ts";
+import { activeName, STORE_FILE } from "../log/segments.ts";
 import { quarantineOf } from "./quarantine.ts";
 import { type ScanReport, scanView } from "./scan.ts";
 import {
@@ -146,9 +146,14 @@ class Reversion {
     if (found.sha256 !== kept.sha256) throw quarantineDamaged(this.#directory, file, "its SHA-256 is another one");
   }
 
-  /** The mark says again what it said before the recovery. Also when there was nothing to put back: that may have been interrupted. */
+  /**
+   * The mark says again what it said before the recovery, of the logs to which that had added something: nothing was written to them
+   * since, or the revert would have been refused. Also when there was nothing to put back: that may have been interrupted.
+   */
   async vouch(undos: readonly Undo[]): Promise<void> {
-    const vouched = undos.flatMap(({ vouched: one }) => (one === null ? [] : [one]));
+    const vouched = undos.flatMap(({ vouched: one, segment }) =>
+      one !== null && segment === activeName(one.log) ? [one] : [],
+    );
     const seqs = Object.fromEntries(vouched.reverse().map(({ log, seq }) => [log, seq] as const));
     if (vouched.length > 0) await this.#claim.vouch(seqs);
   }

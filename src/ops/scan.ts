@@ -3,7 +3,10 @@
 import type { Backend, StoreFinding, StoreView } from "../backends/backend.ts";
 import { type CheckedLog, checkLog } from "../backends/check.ts";
 import { readSteadily } from "../backends/steady.ts";
-import { type Anomaly, type AnomalyKind, isHarmless, whyUnknown } from "../log/anomaly.ts";
+import { identityOf } from "../backends/identities.ts";
+import { readSeal } from "../backends/segment-ends.ts";
+import { type Anomaly, type AnomalyKind, isDamagedRecord, isHarmless, whyUnknown } from "../log/anomaly.ts";
+import { encodeIdentity, seedOf } from "../log/codec.ts";
 import type { LogAccount } from "../log/ledger.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { verdictOf } from "./verdict.ts";
@@ -92,7 +95,29 @@ export async function scanView(backend: Backend, view: StoreView, options: ScanO
       }),
     );
   }
-  return report(backend, view, options.log, checked, anomaliesMax);
+  return report(backend, view, options.log, checked, {
+    anomaliesMax,
+    underSeal: await damagedUnderSeal(backend, view, checked),
+  });
+}
+
+/** The damaged segments whose seals opening takes at their word. */
+async function damagedUnderSeal(
+  backend: Backend,
+  view: StoreView,
+  checked: readonly CheckedLog[],
+): Promise<ReadonlySet<string>> {
+  const found = new Set<string>();
+  for (const { log, segments, account } of checked) {
+    const damaged = new Set(account.findings.filter(isDamagedRecord).map(({ file }) => file));
+    for (const segment of segments.filter(({ name }) => damaged.has(name))) {
+      const identity = identityOf(view, log, segment);
+      if (identity === undefined) continue;
+      const seal = await readSeal(backend, segment, seedOf(encodeIdentity(identity)));
+      if (seal !== undefined) found.add(segment.name);
+    }
+  }
+  return found;
 }
 
 /** The logs of a store, or the one that was asked for, or the lone file. */
@@ -109,7 +134,7 @@ function report(
   view: StoreView,
   log: LogName | undefined,
   checked: readonly CheckedLog[],
-  anomaliesMax: number,
+  { anomaliesMax, underSeal }: { readonly anomaliesMax: number; readonly underSeal: ReadonlySet<string> },
 ): ScanReport {
   const counts: Partial<Record<AnomalyKind, number>> = {};
   const anomalies: Anomaly[] = [];
@@ -130,7 +155,8 @@ function report(
     }
     for (const finding of account.findings) {
       const reach = name === undefined ? undefined : view.reach(name);
-      add(withoutRepair(finding, () => whyUnknown(reach, view.writer !== undefined)));
+      const anomaly = withoutRepair(finding, () => whyUnknown(reach, view.writer !== undefined));
+      add(isDamagedRecord(anomaly) && underSeal.has(anomaly.file) ? { ...anomaly, underSeal: true } : anomaly);
     }
   }
   const anomalyCount = Object.values(counts).reduce((sum, count) => sum + count, 0);

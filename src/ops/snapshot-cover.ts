@@ -1,5 +1,6 @@
 // Which journal records the snapshots make dispensable, and which snapshots stay for that. A snapshot counts when its digest
-// is that of its state and the journal tells the history that it says to have seen; what does not count covers nothing.
+// is that of its state and the journal tells the history that it says to have seen; what does not count covers nothing. Where
+// that place of the journal was destroyed, an actor may still begin with it: it covers nothing, and stays as others do.
 import { digestOf } from "../actors/digest.ts";
 import type { Backend, StoreView } from "../backends/backend.ts";
 import { within } from "../log/ranges.ts";
@@ -23,6 +24,8 @@ interface Candidate {
   readonly journalSeq: number;
   readonly timestamp: number;
   confirmed: boolean;
+  /** An actor may begin with it. */
+  usable: boolean;
 }
 
 interface Actor {
@@ -31,36 +34,44 @@ interface Actor {
   keep: number;
   /** Its newest journal record always stays: it tells that the actor has a history, whatever becomes of its snapshots. */
   lastSeq: number;
+  /** The oldest of those that stay. */
   base: Candidate | undefined;
+}
+
+/** The seqs of the journal at which nothing stands, or need stand: gone for good reason, or destroyed. Normalised. */
+export interface GoneOfJournal {
+  readonly compacted: readonly SeqRange[];
+  readonly destroyed: readonly SeqRange[];
 }
 
 /** So many of an actor's newest snapshots are looked at besides those that are to stay: some may not count. */
 const SPARE = 8;
 
-/** Reads both logs once. `compacted`: seqs of the journal that are gone for good reason. */
+/** Reads both logs once. */
 export async function coverOf(
   backend: Backend,
   view: StoreView,
-  compacted: readonly SeqRange[],
+  gone: GoneOfJournal,
   options: PassOptions,
 ): Promise<SnapshotCover> {
   const actors = new Map<string, Actor>();
   await passOver(backend, view, "snapshots", options, (record) => addSnapshot(actors, record));
   for (const { candidates } of actors.values()) {
     for (const one of candidates) {
-      const { journalSeq } = one;
-      one.confirmed = within({ from: journalSeq, to: journalSeq }, compacted).length > 0;
+      const place = { from: one.journalSeq, to: one.journalSeq };
+      one.confirmed = within(place, gone.compacted).length > 0;
+      one.usable = one.confirmed || within(place, gone.destroyed).length > 0;
     }
   }
   await passOver(backend, view, "journal", options, (record) => confirm(actors, record));
   for (const actor of actors.values()) {
-    const counting = actor.candidates.filter(({ confirmed }) => confirmed).slice(-actor.keep);
+    const counting = actor.candidates.filter(({ usable }) => usable).slice(-actor.keep);
     actor.base = counting[0];
   }
   return {
     covers({ seq, persistence_id }) {
       const actor = actors.get(persistence_id);
-      return actor?.base !== undefined && seq <= actor.base.journalSeq && seq < actor.lastSeq;
+      return actor?.base?.confirmed === true && seq <= actor.base.journalSeq && seq < actor.lastSeq;
     },
     isSurplus({ seq, persistence_id }) {
       const base = actors.get(persistence_id)?.base;
@@ -74,7 +85,7 @@ function addSnapshot(actors: Map<string, Actor>, record: LogRecord): void {
   const { persistence_id: id, seq, revision, journal_seq: journalSeq, timestamp } = record;
   const keep = keepOf(record);
   const known = actors.get(id);
-  const candidate = { seq, revision, journalSeq, timestamp, confirmed: false };
+  const candidate = { seq, revision, journalSeq, timestamp, confirmed: false, usable: false };
   if (known === undefined) {
     actors.set(id, { candidates: [candidate], keep, lastSeq: 0, base: undefined });
     return;
@@ -108,5 +119,6 @@ function confirm(actors: ReadonlyMap<string, Actor>, record: LogRecord): void {
   for (const one of actor.candidates) {
     if (one.journalSeq !== record.seq) continue;
     one.confirmed = one.revision === record.revision && position === size && one.timestamp >= record.timestamp;
+    one.usable = one.confirmed;
   }
 }

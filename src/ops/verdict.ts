@@ -22,7 +22,8 @@ export function verdictOf(found: {
   const unchecked = logs.reduce((sum, log) => sum + log.unchecked, 0);
   if (anomalyCount === 0) return `healthy: ${held(records, unchecked)}${vouching(logs, unchecked)}`;
   const kinds = Object.entries(counts).map(([kind, count]) => `${number.format(count)} ${kind}`);
-  return `${number.format(anomalyCount)} ${anomalyCount === 1 ? "anomaly" : "anomalies"} (${kinds.join(", ")}); ${acknowledged(anomalies, anomalyCount)}`;
+  const about = acknowledged(anomalies, anomalyCount) ?? noneLost(logs, unchecked);
+  return `${number.format(anomalyCount)} ${anomalyCount === 1 ? "anomaly" : "anomalies"} (${kinds.join(", ")}); ${about}`;
 }
 
 function held(records: number, unchecked: number): string {
@@ -36,7 +37,14 @@ function vouching(logs: readonly LogCounts[], unchecked: number): string {
   return "; nothing outside the logs vouches for their ends (as in any copy)";
 }
 
-function acknowledged(anomalies: readonly Anomaly[], anomalyCount: number): string {
+/** What is gone at an end for which nothing vouches is no anomaly: nobody can know of it. */
+function noneLost(logs: readonly LogCounts[], unchecked: number): string {
+  const vouched = vouching(logs, unchecked);
+  return vouched === "" ? "no acknowledged record is lost" : `no acknowledged record is known to be lost${vouched}`;
+}
+
+/** Undefined where none of the anomalies concerns an acknowledged record. */
+function acknowledged(anomalies: readonly Anomaly[], anomalyCount: number): string | undefined {
   const lost = anomalies.filter((anomaly) => anomaly.acknowledged === "lost");
   if (lost.length > 0) {
     const where = lost
@@ -50,5 +58,5 @@ function acknowledged(anomalies: readonly Anomaly[], anomalyCount: number): stri
   if (anomalyCount > anomalies.length || anomalies.some((anomaly) => anomaly.acknowledged === "unknown")) {
     return "whether acknowledged records are concerned cannot be told: nothing vouches for them";
   }
-  return "no acknowledged record is lost";
+  return undefined;
 }

@@ -1,5 +1,6 @@
 // What the exploration demands of reports, by the ledger of what was promised.
 import assert from "node:assert/strict";
+import type { Anomaly } from "../../src/log/anomaly.ts";
 import { LOG_NAMES, type LogName } from "../../src/log/record.ts";
 import { account } from "../../src/ops/account.ts";
 import type { ScanReport } from "../../src/ops/scan.ts";
@@ -18,19 +19,40 @@ export function assertSeen(found: ScanReport, { log, seq }: { readonly log: LogN
   assert.ok(accused.length > 0, `${log} seq ${seq} was damaged: ${found.verdict} ${JSON.stringify(found.anomalies)}`);
 }
 
-/** A policy that promises less: what is gone must not have been called whole. */
-export function forgetLosses(truth: Truth, content: Map<LogName, Map<number, number>>, found: ScanReport): void {
+/**
+ * A policy that promises less: what is gone must not have been called whole. What is said of other seqs says nothing of this
+ * one. A mark that is exact was on the disk before the record was acknowledged: then an end without it is not vouched for.
+ */
+export function forgetLosses(
+  truth: Truth,
+  content: Map<LogName, Map<number, number>>,
+  found: ScanReport,
+  mark: "exact" | "lagging" | undefined,
+): void {
   for (const log of LOG_NAMES) {
     const promised = truth.acknowledged.get(log) as Map<number, number>;
     for (const [seq, n] of promised) {
       if (content.get(log)?.get(seq) === n) continue;
       promised.delete(seq);
       if (truth.mayGo.get(log)?.has(seq) === true || truth.harmed.get(log)?.has(seq) === true) continue;
-      const accused = found.anomalies.filter((one) => one.log === log);
+      const about = JSON.stringify([found.verdict, found.anomalies]);
+      const accused = found.anomalies.filter((one) => one.log === log && mayConcern(one, seq));
       const cleared = accused.length > 0 && accused.every((one) => one.acknowledged === "none");
-      assert.ok(!cleared, `${log} seq ${seq} is lost, and the scan says that nothing is: ${JSON.stringify(accused)}`);
+      assert.ok(!cleared, `${log} seq ${seq} is lost, and the scan says that nothing is: ${about}`);
+      if (mark !== "exact" || accused.length > 0) continue;
+      const vouched = found.logs.find((one) => one.log === log)?.endVouched;
+      const { verdict } = found;
+      assert.equal(vouched, false, `${log} seq ${seq} is lost, and the end is vouched for: ${about}`);
+      assert.ok(
+        !/(accounted for|no acknowledged record is lost)$/.test(verdict),
+        `${log} seq ${seq} is lost: ${about}`,
+      );
     }
   }
+}
+
+function mayConcern({ kind, seqs }: Anomaly, seq: number): boolean {
+  return seqs === undefined ? kind === "torn-tail" : seqs.from <= seq && seq <= seqs.to;
 }
 
 /** Every promised seq that is absent is accounted for, and for the right reason. */

@@ -183,7 +183,7 @@ class Explorer {
     let view: Promise<StoreView> | undefined;
     const store = await openStore({ ...backend, view: () => (view ??= backend.view()) });
     const content = await contentOf(store);
-    if (!promised && found !== undefined) forgetLosses(truth, content, found);
+    if (!promised && found !== undefined) forgetLosses(truth, content, found, this.#life.options.mark);
     assertKept(content, withoutLosses(truth, content), "after opening");
     const size = truth.acknowledged.get("journal")?.size ?? 0;
     await put(store, truth, "events", 1);

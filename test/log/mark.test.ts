@@ -136,9 +136,13 @@ describe("how far a log must reach", () => {
   });
 
   test("after a boot as far as was durable; exactly so only if the mark itself and all that it names were made durable", () => {
-    expect(reachOf(markOf(5), "events", "boot-2")).toEqual({ seq: 47, exact: false });
+    expect(reachOf(markOf(5), "events", "boot-2")).toEqual({ seq: 47, exact: false, more: true });
     const exact = markOf(5, { mode: "exact" });
-    expect(reachOf(exact, "events", "boot-2"), "three more had been acknowledged").toEqual({ seq: 47, exact: false });
+    expect(reachOf(exact, "events", "boot-2"), "three more had been acknowledged").toEqual({
+      seq: 47,
+      exact: false,
+      more: true,
+    });
     const logs = { ...exact.logs, events: { written: 47, durable: 47, boot: "boot-1" } };
     expect(reachOf({ ...exact, logs }, "events", "boot-2")).toEqual({ seq: 47, exact: true });
   });
@@ -151,11 +155,11 @@ describe("how far a log must reach", () => {
   test("each log by the boot in which it was known, not by that of the mark", () => {
     const old = { written: 9, durable: 4, boot: "boot-0" };
     const mark = markOf(5, { logs: { ...markOf(5).logs, journal: old } });
-    expect(reachOf(mark, "journal", "boot-1")).toEqual({ seq: 4, exact: false });
+    expect(reachOf(mark, "journal", "boot-1")).toEqual({ seq: 4, exact: false, more: true });
     expect(reachOf(mark, "events", "boot-1")).toEqual({ seq: 50, exact: true });
   });
 
   test("where the platform does not name its boots, as after a boot", () => {
-    expect(reachOf(markOf(5, { boot: "" }), "events", "")).toEqual({ seq: 47, exact: false });
+    expect(reachOf(markOf(5, { boot: "" }), "events", "")).toEqual({ seq: 47, exact: false, more: true });
   });
 });
