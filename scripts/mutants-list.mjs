@@ -1019,18 +1019,18 @@ export const MUTANTS = [
     filter: "another segment",
   },
   {
-    name: "a line of a cache is believed without its checksum",
+    name: "a bucket of a cache is believed without its checksum",
     file: "src/log/segment-index.ts",
-    find: "if (line.at(-1) !== NEWLINE || !verifies(seed, line, 0, line.length - 1)) return undefined;",
-    replace: "if (line.at(-1) !== NEWLINE) return undefined;",
+    find: "if (end <= 0 || bytes.readUInt32LE(end) !== crc32(bytes.subarray(0, end), seed)) return undefined;",
+    replace: "if (end <= 0) return undefined;",
     tests: ["test/actors/index-cache.test.ts"],
     filter: "any byte of it",
   },
   {
     name: "the bucket of a cache is not asked which one it is",
     file: "src/log/segment-index.ts",
-    find: " || fields.bucket !== bucket) return undefined;",
-    replace: ") return undefined;",
+    find: "if (reader.number() !== bucket) return undefined;",
+    replace: "reader.number();",
     tests: ["test/log/segment-index.test.ts"],
   },
   {
