@@ -2439,4 +2439,19 @@ export const MUTANTS = [
     replace: ") return false;",
     tests: ["test/log/actor-line.test.ts"],
   },
+  {
+    name: "a cache of an older release is read as one of this",
+    file: "src/log/segment-index.ts",
+    find: 'if (kind !== "index" || version !== VERSION) return undefined;',
+    replace: 'if (kind !== "index") return undefined;',
+    tests: ["test/actors/index-cache.test.ts"],
+    filter: "older release",
+  },
+  {
+    name: "large numbers in caches are rounded to 32 bits",
+    file: "src/log/numbers.ts",
+    find: "value += (byte & (NEXT - 1)) * unit;",
+    replace: "value += ((byte & (NEXT - 1)) * unit) | 0;",
+    tests: ["test/log/segment-index.test.ts"],
+  },
 ];

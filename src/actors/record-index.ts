@@ -74,7 +74,7 @@ class Columns {
 export class RecordIndex {
   readonly #columns = new Columns();
   #rows = 0;
-  readonly #newest = new Map<string, number>();
+  readonly #newest = new Map<string, { row: number }>();
   readonly #segments: Pick<Location, "segment" | "id">[] = [];
   readonly #segmentIds = new Map<string, number>();
   /** Whether a record stands behind a later one: then rows are not in the order of seqs. */
@@ -106,9 +106,10 @@ export class RecordIndex {
     columns.length[row] = record.length;
     columns.segment[row] = this.#segmentId(record);
     const newest = this.#newest.get(persistenceId);
-    columns.previous[row] = newest ?? -1;
+    columns.previous[row] = newest?.row ?? -1;
+    if (newest !== undefined) newest.row = row;
     // A part of a string keeps the whole string in memory: an id that stays is copied.
-    this.#newest.set(newest === undefined ? Buffer.from(persistenceId).toString() : persistenceId, row);
+    else this.#newest.set(Buffer.from(persistenceId).toString(), { row });
     if (seq < this.#maxSeq) this.#disordered = true;
     else this.#maxSeq = seq;
   }
@@ -125,7 +126,7 @@ export class RecordIndex {
   #rowsOf(persistenceId: string, afterSeq: number, toSeq: number): number[] {
     const { seq, previous } = this.#columns;
     const rows: number[] = [];
-    for (let row = this.#newest.get(persistenceId) ?? -1; row >= 0; row = previous[row] as number) {
+    for (let row = this.#newest.get(persistenceId)?.row ?? -1; row >= 0; row = previous[row] as number) {
       if ((seq[row] as number) <= afterSeq) {
         if (this.#disordered) continue;
         break;
