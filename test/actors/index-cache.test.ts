@@ -8,6 +8,7 @@ import { openStore } from "../../src/backends/open.ts";
 import { digestOf } from "../../src/actors/digest.ts";
 import { encodeControlLine } from "../../src/log/codec.ts";
 import type { NewRecord } from "../../src/log/record.ts";
+import { decodeIndexHead } from "../../src/log/segment-index.ts";
 import { indexName } from "../../src/log/segments.ts";
 import { compact } from "../../src/ops/compact.ts";
 import { recover } from "../../src/ops/recover.ts";
@@ -179,7 +180,9 @@ describe("a cache is worth nothing", () => {
     const fields = JSON.parse(whole.subarray(0, whole.indexOf(0x0a)).toString()) as Record<string, unknown>;
     const { kind, crc, ...rest } = fields;
     expect([kind, crc, rest.version]).toEqual(["index", expect.any(String), 2]);
-    backend.caches.set(name, Buffer.from(encodeControlLine(0, "index", { ...rest, version: 1 })));
+    const older = Buffer.from(encodeControlLine(0, "index", { ...rest, version: 1 }));
+    expect(decodeIndexHead(older)).toBeUndefined();
+    backend.caches.set(name, older);
     expect(await readAll(backend)).toMatchObject({ found: EXPECTED, segmentsIndexed: 1 });
     expect(backend.caches.get(name)).toEqual(whole);
   });
