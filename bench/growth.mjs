@@ -1,12 +1,12 @@
 // What must not grow with the history, and what may grow only as fast: appends, opening, looking at the newest records, compaction
 // and its memory, and recovering one actor, each at growing sizes. Every store rotates.
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ActorSystem, compactStore, openStore, persistentActor } from "../dist/index.js";
+import { compactStore, openStore } from "../dist/index.js";
 import { benchAppendGrowth } from "./append-growth.mjs";
-import { decided, event, makeHistory, place } from "./history.mjs";
+import { event, makeHistory, place } from "./history.mjs";
 import { cpuSeconds, median } from "./measure.mjs";
 import { benchOneActor } from "./one-actor.mjs";
 import { benchOpening } from "./opening.mjs";
@@ -21,7 +21,6 @@ export async function benchGrowth(base, rounds) {
     await compaction(base, rounds),
     compactionMemory(base),
     ...(await benchOneActor(base, rounds)),
-    ...(await benchReplay(base, rounds)),
   ];
 }
 
@@ -73,44 +72,4 @@ function compactionMemory(base) {
     ratios: grown(peaks, COMPACTED),
     budget: "flat",
   };
-}
-
-const account = persistentActor(
-  {
-    type: "account",
-    initial: () => ({ balance: 0 }),
-    events: { deposited: (state, e) => ({ balance: state.balance + e.amount }) },
-  },
-  { balance: (state, _, ctx) => ctx.reply(state.balance) },
-);
-
-/**
- * One actor alone, of so many events, against JSON.parse of the lines of its log: when its index has to be made first, and
- * when the index is there, as after any start but the first. In CPU time, of which a busy machine takes less away.
- */
-async function benchReplay(base, rounds, events = 100_000) {
-  const path = join(base, "replay");
-  await makeHistory(path, "journal", events, (n) => decided("account/1", n));
-  const lines = readdirSync(path)
-    .filter((name) => name.startsWith("journal"))
-    .flatMap((name) => readFileSync(join(path, name), "utf8").split("\n"))
-    .filter((line) => line.startsWith('{"seq"'));
-  const costs = { made: [], there: [], parse: [] };
-  for (let round = 0; round < rounds; round++) {
-    rmSync(join(path, "index"), { recursive: true, force: true });
-    for (const index of ["made", "there"]) {
-      const system = new ActorSystem({ store: place(path), startup: "ignore" });
-      await system.start();
-      costs[index].push(await cpuSeconds(() => system.get(account, "1").ask("balance", {}, { timeoutMs: 600_000 })));
-      await system.stop();
-    }
-    costs.parse.push(await cpuSeconds(() => lines.forEach((line) => JSON.parse(line))));
-  }
-  rmSync(path, { recursive: true });
-  return ["made", "there"].map((index) => ({
-    what: `recovering one actor of ${events.toLocaleString("en-US")} events, its index ${index === "made" ? "made first" : "there"}`,
-    papyra: `${(events / median(costs[index]) / 1e6).toFixed(2)} M events a CPU second`,
-    ratios: { "JSON.parse of its lines": median(costs.parse.map((cost, round) => cost / costs[index][round])) },
-    budget: "0.5 of JSON.parse",
-  }));
 }

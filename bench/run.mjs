@@ -1,5 +1,5 @@
 // Every benchmark in one run. Prints the table, and with --write puts it into docs/benchmarks.md with the machine it ran on.
-// Usage: node --expose-gc run.mjs [--rounds N] [--only append|scan|growth|backup|redis|actors] [--write] [--dir PLACE]
+// Usage: node --expose-gc run.mjs [--rounds N] [--only append|scan|growth|replay|backup|redis|actors] [--write] [--dir PLACE]
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, release, tmpdir, totalmem, type } from "node:os";
 import { join } from "node:path";
@@ -8,6 +8,7 @@ import { benchAppend } from "./append.mjs";
 import { benchBackup } from "./backup.mjs";
 import { benchGrowth } from "./growth.mjs";
 import { benchRedis } from "./redis.mjs";
+import { benchReplay } from "./replay.mjs";
 import { benchScan } from "./scan.mjs";
 
 const flag = (name) => {
@@ -21,6 +22,7 @@ const suites = {
   append: benchAppend,
   scan: benchScan,
   growth: benchGrowth,
+  replay: benchReplay,
   backup: benchBackup,
   redis: benchRedis,
   actors: benchActors,

@@ -3,18 +3,19 @@
 import type { Backend, Segment } from "../backends/backend.ts";
 import { sealDigest } from "../log/seal.ts";
 import {
+  allOffsetsAt,
   bucketOf,
-  bucketsAt,
   decodeBucket,
   decodeIndexHead,
   decodeOffsets,
+  type EncodedPlaces,
   type IndexHead,
-  type ActorPlaces,
   offsetsAt,
+  type Place,
   type ReadHead,
 } from "../log/segment-index.ts";
 import { indexName } from "../log/segments.ts";
-import { type IndexedRecord, NO_RECORDS, type PartRecords, partRecords, RecordIndex } from "./record-index.ts";
+import { type IndexedRecord, type PartRecords, RecordIndex, RecordList } from "./record-index.ts";
 
 /** Nearly every first line is shorter; what is read for a longer one grows. */
 const HEAD_BYTES = 512;
@@ -48,61 +49,83 @@ export class CachedSegment {
   }
 
   /**
-   * The places of an actor with seqs behind `afterSeq` and up to `toSeq`; undefined when the cache cannot tell (any longer).
-   * When lookups have cost as much as the whole cache, it is read whole: many actors that are asked for cost at most twice that.
+   * The records of an actor with seqs behind `afterSeq` and up to `toSeq`, if it has any; "unknown" when the cache cannot tell
+   * (any longer). When lookups have cost as much as the whole cache, it is read whole: many actors that are asked for cost at
+   * most twice that.
    */
-  async recordsOf(persistenceId: string, afterSeq: number, toSeq: number): Promise<PartRecords | undefined> {
-    if (this.#lastSeq <= afterSeq || this.#firstSeq > toSeq) return NO_RECORDS;
+  async recordsOf(
+    persistenceId: string,
+    afterSeq: number,
+    toSeq: number,
+  ): Promise<PartRecords | "unknown" | undefined> {
+    if (this.#lastSeq <= afterSeq || this.#firstSeq > toSeq) return undefined;
     if (this.#whole === undefined && this.#spentBytes >= this.head.places * PLACE_BYTES)
       this.#whole = this.#readWhole();
-    if (this.#whole !== undefined) return (await this.#whole)?.recordsOf(persistenceId, afterSeq, toSeq);
+    if (this.#whole !== undefined) {
+      const whole = await this.#whole;
+      return whole === undefined ? "unknown" : whole.recordsOf(persistenceId, afterSeq, toSeq);
+    }
     this.#spentBytes += LOOKUP_BYTES;
     const actors = await this.#lookUp(persistenceId);
-    if (actors === undefined) return undefined;
+    if (actors === undefined) return "unknown";
     const places = actors.get(persistenceId);
-    if (places === undefined) return NO_RECORDS;
-    let from = 0;
-    let to = places.length;
-    while (from < to && places.seq(from) <= afterSeq) from += 1;
-    while (from < to && places.seq(to - 1) > toSeq) to -= 1;
-    return partRecords(to - from, (i) => this.#record(persistenceId, places, from + i));
+    return places && this.#between(persistenceId, places, afterSeq, toSeq);
   }
 
   /** The actors of the bucket that this one is in. */
-  async #lookUp(persistenceId: string): Promise<ReadonlyMap<string, ActorPlaces> | undefined> {
+  async #lookUp(persistenceId: string): Promise<ReadonlyMap<string, EncodedPlaces> | undefined> {
     const bucket = bucketOf(persistenceId, this.head.buckets);
-    const offsets = decodeOffsets((await this.#cache(...offsetsAt(this.#read, bucket))) ?? Buffer.alloc(0));
-    const line = offsets === undefined ? undefined : await this.#cache(...offsets);
-    return line === undefined ? undefined : decodeBucket(this.#read, bucket, line);
+    const offsets = await this.#cache(...offsetsAt(this.#read, bucket));
+    const [from, to] = decodeOffsets(offsets ?? Buffer.alloc(0));
+    const bytes = from === undefined || to === undefined ? undefined : await this.#cache(from, to);
+    return bytes && decodeBucket(this.#read, bucket, bytes);
+  }
+
+  #between(id: string, places: EncodedPlaces, afterSeq: number, toSeq: number): PartRecords | undefined {
+    let skipped = 0;
+    let { length } = places;
+    if (this.#firstSeq <= afterSeq || this.#lastSeq > toSeq) {
+      const next = places.begin();
+      for (let i = 0; i < places.length; i++) {
+        const { seq } = next();
+        if (seq <= afterSeq) skipped += 1;
+        if (seq <= afterSeq || seq > toSeq) length -= 1;
+      }
+    }
+    if (length === 0) return undefined;
+    const list = new RecordList(length, () => {
+      const next = places.begin();
+      for (let i = 0; i < skipped; i++) next();
+      return () => this.#record(id, next());
+    });
+    return { list, firstSeq: this.#firstSeq, lastSeq: this.#lastSeq };
   }
 
   async #readWhole(): Promise<RecordIndex | undefined> {
-    const bytes = await this.#cache(bucketsAt(this.#read), Number.MAX_SAFE_INTEGER);
+    const [from, to] = allOffsetsAt(this.#read);
+    const bytes = await this.#cache(from, Number.MAX_SAFE_INTEGER);
     if (bytes === undefined) return undefined;
+    const offsets = decodeOffsets(bytes.subarray(0, to - from));
     const index = new RecordIndex();
-    let start = 0;
     for (let bucket = 0; bucket < this.head.buckets; bucket++) {
-      const end = bytes.indexOf(0x0a, start) + 1;
-      const actors = decodeBucket(this.#read, bucket, bytes.subarray(start, end));
+      const [start = 0, end = 0] = [offsets[bucket], offsets[bucket + 1]];
+      const actors = decodeBucket(
+        this.#read,
+        bucket,
+        bytes.subarray(Math.max(0, start - from), Math.max(0, end - from)),
+      );
       if (actors === undefined) return undefined;
-      for (const [id, places] of actors) for (let i = 0; i < places.length; i++) index.add(this.#record(id, places, i));
-      start = end;
+      for (const [id, places] of actors) {
+        const next = places.begin();
+        for (let i = 0; i < places.length; i++) index.add(this.#record(id, next()));
+      }
     }
     return index.size === this.head.places ? index : undefined;
   }
 
-  #record(persistenceId: string, places: ActorPlaces, i: number): IndexedRecord {
-    const { seq, revision, journalSeq, offset, length } = places.at(i);
-    return {
-      persistenceId,
-      seq,
-      revision,
-      journalSeq,
-      segment: this.segment.name,
-      id: this.segment.id,
-      offset,
-      length,
-    };
+  #record(persistenceId: string, { seq, revision, journalSeq, offset, length }: Place): IndexedRecord {
+    const { name: segment, id } = this.segment;
+    return { persistenceId, seq, revision, journalSeq, segment, id, offset, length };
   }
 
   async #cache(from: number, to: number): Promise<Buffer | undefined> {

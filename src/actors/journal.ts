@@ -9,7 +9,7 @@ import { normalise, subtract } from "../log/ranges.ts";
 import type { JournalRecord, NewRecord, SnapshotRecord } from "../log/record.ts";
 import type { Position } from "./history.ts";
 import { type BuiltIndex, buildIndex } from "./index-pass.ts";
-import type { IndexedRecord } from "./record-index.ts";
+import { type IndexedRecord, listOf } from "./record-index.ts";
 import { RecordReader, type Sink } from "./record-reader.ts";
 import { SegmentCaches } from "./segment-caches.ts";
 import type { IndexedLog } from "./segment-reading.ts";
@@ -210,7 +210,7 @@ async function one<R extends JournalRecord | SnapshotRecord>(
   entry: IndexedRecord,
 ): Promise<R> {
   let found: R | undefined;
-  await reader.read([entry], (record) => {
+  await reader.read(listOf([entry]), (record) => {
     found = record;
   });
   if (found === undefined) throw new PapyraError("INTERNAL", "a record was asked for and none was read");

@@ -3,7 +3,7 @@
 import type { Segment } from "../backends/backend.ts";
 import { PapyraError } from "../errors.ts";
 import { CachedSegment } from "./cached-segment.ts";
-import { type IndexedRecord, type PartRecords, RecordIndex, type RecordList } from "./record-index.ts";
+import { type IndexedRecord, listOf, type PartRecords, RecordIndex, RecordList } from "./record-index.ts";
 
 /** A closed segment, or the segments that are only in memory. */
 export type IndexPart = CachedSegment | RecordIndex;
@@ -66,14 +66,14 @@ export class LogIndex {
     afterSeq: number,
     toSeq: number = Number.MAX_SAFE_INTEGER,
   ): Promise<RecordList> {
-    const lists: PartRecords[] = [];
+    const parts: PartRecords[] = [];
     for (const part of this.#parts) {
-      lists.push(
-        (await part.recordsOf(persistenceId, afterSeq, toSeq)) ??
-          (await this.#reload(part as CachedSegment)).recordsOf(persistenceId, afterSeq, toSeq),
-      );
+      let found = await part.recordsOf(persistenceId, afterSeq, toSeq);
+      if (found === "unknown")
+        found = (await this.#reload(part as CachedSegment)).recordsOf(persistenceId, afterSeq, toSeq);
+      if (found !== undefined) parts.push(found);
     }
-    return joined(lists);
+    return joined(parts);
   }
 
   /** Once for all who ask meanwhile. */
@@ -90,19 +90,29 @@ export class LogIndex {
 }
 
 /** Lists as one: one behind the other, if that is their order. */
-function joined(lists: readonly PartRecords[]): RecordList {
-  let last = 0;
-  let ordered = true;
-  for (const list of lists) {
-    ordered &&= (list.at(0)?.seq ?? last + 1) > last;
-    last = list.at(list.length - 1)?.seq ?? last;
-  }
-  if (!ordered) return [...all(lists)].sort((a, b) => a.seq - b.seq);
-  return { length: lists.reduce((sum, { length }) => sum + length, 0), [Symbol.iterator]: () => all(lists) };
+function joined(parts: readonly PartRecords[]): RecordList {
+  const lists = parts.map(({ list }) => list);
+  const chain = new RecordList(
+    lists.reduce((sum, { length }) => sum + length, 0),
+    () => chained(lists),
+  );
+  if (parts.every(({ firstSeq }, i) => i === 0 || firstSeq > (parts[i - 1] as PartRecords).lastSeq)) return chain;
+  return listOf([...chain].sort((a, b) => a.seq - b.seq));
 }
 
-function* all(lists: readonly RecordList[]): Generator<IndexedRecord, void, undefined> {
-  for (const list of lists) yield* list;
+/** What makes the records of one list after the other. */
+function chained(lists: readonly RecordList[]): () => IndexedRecord {
+  let at = -1;
+  let left = 0;
+  let next: () => IndexedRecord;
+  return () => {
+    while (left === 0) {
+      const list = lists[++at] as RecordList;
+      [left, next] = [list.length, list.begin()];
+    }
+    left -= 1;
+    return next();
+  };
 }
 
 /** A segment is not what its cache and its seal say of it. */

@@ -2,37 +2,46 @@
 // of caches that are asked so often that they were read whole. Forty-four bytes a record, in arrays of numbers, so that
 // millions of records are no work for the garbage collector.
 import type { Location } from "../backends/locate.ts";
+import type { Place } from "../log/segment-index.ts";
 
 /** A record that an index knows, and where it stands. */
-export interface IndexedRecord extends Location {
+export interface IndexedRecord extends Location, Place {
   readonly persistenceId: string;
-  readonly seq: number;
-  readonly revision: number;
-  /** Of a snapshot: the journal seq of its revision. Of a journal record: its own seq. */
-  readonly journalSeq: number;
 }
 
-/** Records of one actor in the order of their seqs, each made when its turn comes: a history may have millions. */
-export interface RecordList extends Iterable<IndexedRecord> {
+/**
+ * Records of one actor in the order of their seqs, each made when its turn comes: a history may have millions. `begin` gives
+ * what makes the first one when it is called, then the next, `length` times: a generator would cost more than the records.
+ */
+export class RecordList implements Iterable<IndexedRecord> {
   readonly length: number;
+  readonly begin: () => () => IndexedRecord;
+
+  constructor(length: number, begin: () => () => IndexedRecord) {
+    this.length = length;
+    this.begin = begin;
+  }
+
+  [Symbol.iterator](): Iterator<IndexedRecord> {
+    const next = this.begin();
+    let left = this.length;
+    return { next: () => (left-- > 0 ? { done: false, value: next() } : { done: true, value: undefined }) };
+  }
 }
 
-/** Those in one part of a log. */
-export interface PartRecords extends RecordList {
-  at(i: number): IndexedRecord | undefined;
+/** Records that are there already. */
+export function listOf(records: readonly IndexedRecord[]): RecordList {
+  return new RecordList(records.length, () => {
+    let i = 0;
+    return () => records[i++] as IndexedRecord;
+  });
 }
 
-export const NO_RECORDS: PartRecords = [];
-
-/** The list whose record at `i` is `recordAt(i)`. */
-export function partRecords(length: number, recordAt: (i: number) => IndexedRecord): PartRecords {
-  return {
-    length,
-    at: (i) => (i >= 0 && i < length ? recordAt(i) : undefined),
-    *[Symbol.iterator]() {
-      for (let i = 0; i < length; i++) yield recordAt(i);
-    },
-  };
+/** Those in one part of a log, and between which seqs they are. */
+export interface PartRecords {
+  readonly list: RecordList;
+  readonly firstSeq: number;
+  readonly lastSeq: number;
 }
 
 const ROWS_MIN = 1024;
@@ -65,7 +74,7 @@ class Columns {
 export class RecordIndex {
   readonly #columns = new Columns();
   #rows = 0;
-  readonly #newest = new Map<string, number>();
+  readonly #newest = new Map<string, { row: number }>();
   readonly #segments: Pick<Location, "segment" | "id">[] = [];
   readonly #segmentIds = new Map<string, number>();
   /** Whether a record stands behind a later one: then rows are not in the order of seqs. */
@@ -80,17 +89,9 @@ export class RecordIndex {
     return this.#newest.size;
   }
 
-  /** Of each actor the seq, revision, journal seq, offset and length of every record, from the last row to the first. */
-  *rows(): Generator<[persistenceId: string, numbers: number[]]> {
-    const { seq, revision, journalSeq, offset, length, previous } = this.#columns;
-    for (const [id, newest] of this.#newest) {
-      const numbers: number[] = [];
-      for (let row = newest; row >= 0; row = previous[row] as number) {
-        numbers.push(seq[row] as number, revision[row] as number, journalSeq[row] as number);
-        numbers.push(offset[row] as number, length[row] as number);
-      }
-      yield [id, numbers];
-    }
+  /** Every actor with its records. */
+  *all(): Generator<[persistenceId: string, records: RecordList]> {
+    for (const id of this.#newest.keys()) yield [id, this.#list(id, this.#rowsOf(id, 0, Number.MAX_SAFE_INTEGER))];
   }
 
   add(record: IndexedRecord): void {
@@ -105,27 +106,41 @@ export class RecordIndex {
     columns.length[row] = record.length;
     columns.segment[row] = this.#segmentId(record);
     const newest = this.#newest.get(persistenceId);
-    columns.previous[row] = newest ?? -1;
+    columns.previous[row] = newest?.row ?? -1;
+    if (newest !== undefined) newest.row = row;
     // A part of a string keeps the whole string in memory: an id that stays is copied.
-    this.#newest.set(newest === undefined ? Buffer.from(persistenceId).toString() : persistenceId, row);
+    else this.#newest.set(Buffer.from(persistenceId).toString(), { row });
     if (seq < this.#maxSeq) this.#disordered = true;
     else this.#maxSeq = seq;
   }
 
-  /** The records of one actor with seqs behind `afterSeq` and up to `toSeq`. */
-  recordsOf(persistenceId: string, afterSeq: number, toSeq: number = Number.MAX_SAFE_INTEGER): PartRecords {
+  /** The records of one actor with seqs behind `afterSeq` and up to `toSeq`, if it has any. */
+  recordsOf(persistenceId: string, afterSeq: number, toSeq: number = Number.MAX_SAFE_INTEGER): PartRecords | undefined {
+    const rows = this.#rowsOf(persistenceId, afterSeq, toSeq);
+    if (rows.length === 0) return undefined;
+    const { seq } = this.#columns;
+    const [firstSeq, lastSeq] = [seq[rows[0] as number] as number, seq[rows.at(-1) as number] as number];
+    return { list: this.#list(persistenceId, rows), firstSeq, lastSeq };
+  }
+
+  #rowsOf(persistenceId: string, afterSeq: number, toSeq: number): number[] {
     const { seq, previous } = this.#columns;
     const rows: number[] = [];
-    for (let row = this.#newest.get(persistenceId) ?? -1; row >= 0; row = previous[row] as number) {
+    for (let row = this.#newest.get(persistenceId)?.row ?? -1; row >= 0; row = previous[row] as number) {
       if ((seq[row] as number) <= afterSeq) {
         if (this.#disordered) continue;
         break;
       }
       if ((seq[row] as number) <= toSeq) rows.push(row);
     }
-    if (this.#disordered) rows.sort((a, b) => (seq[a] as number) - (seq[b] as number));
-    else rows.reverse();
-    return partRecords(rows.length, (i) => this.#record(persistenceId, rows[i] as number));
+    return this.#disordered ? rows.sort((a, b) => (seq[a] as number) - (seq[b] as number)) : rows.reverse();
+  }
+
+  #list(persistenceId: string, rows: readonly number[]): RecordList {
+    return new RecordList(rows.length, () => {
+      let i = 0;
+      return () => this.#record(persistenceId, rows[i++] as number);
+    });
   }
 
   #record(persistenceId: string, row: number): IndexedRecord {

@@ -104,9 +104,8 @@ export class RecordReader<R extends JournalRecord | SnapshotRecord> {
 }
 
 /** What has not been handed over. */
-function* dueOf<R>({ entries, done }: Request<R>): Generator<IndexedRecord, void, undefined> {
-  let i = 0;
-  for (const entry of entries) if (i++ >= done) yield entry;
+function dueOf<R>({ entries, done }: Request<R>): Iterable<IndexedRecord> {
+  return done === 0 ? entries : [...entries].slice(done);
 }
 
 function handOver<R extends JournalRecord | SnapshotRecord>(record: R, entry: IndexedRecord, to: Request<R>): void {

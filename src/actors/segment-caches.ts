@@ -41,7 +41,7 @@ export class SegmentCaches {
     const { facts } = reading;
     if (facts === undefined || !this.kept) return undefined;
     try {
-      const cache = encodeSegmentIndex(facts, index.actors, index.rows());
+      const cache = encodeSegmentIndex(facts, [...index.all()]);
       await this.#backend.writeCache?.(indexName(segment.name), cache);
       return await openCached(this.#backend, segment);
     } catch {

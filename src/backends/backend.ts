@@ -209,7 +209,7 @@ export interface Backend {
   /** The same with the consumer groups, all of one instant. A place that has none lacks it. */
   viewWithGroups?(): Promise<StoreView>;
   /**
-   * Bytes `[from, to)` of a segment, in chunks that are valid until the next is asked for. With the `id` that a view or an
+   * Bytes `[from, to)` of a segment, in chunks that are valid until the next is asked for or the reading ends. With the `id` that a view or an
    * append told, it is that very segment, also when it was closed meanwhile and another one has its name. Rejects with
    * STORE_NOT_FOUND when it is gone.
    */

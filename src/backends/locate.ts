@@ -66,11 +66,17 @@ async function readWindow<L extends Location>(
   seedAt: SeedAt,
   locations: readonly L[],
 ): Promise<LocatedWindow<L>> {
-  const first = locations[0] as Location;
+  const { segment, id, offset } = locations[0] as Location;
   const last = locations[locations.length - 1] as Location;
-  // With the line break of the last one, if it has one.
-  const bytes = await readBytes(backend, first, last.offset + last.length + 1);
-  return { locations, records: recordsIn({ bytes, offset: first.offset }, seedAt, locations) };
+  const to = last.offset + last.length + 1; // with the line break of the last one, if it has one
+  const parts: Buffer[] = [];
+  for await (const chunk of backend.read(segment, offset, to, id)) {
+    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    // A chunk is valid until the next is asked for. Most windows are one, which is then not copied.
+    if (chunk.length === to - offset) return { locations, records: recordsIn({ bytes, offset }, seedAt, locations) };
+    parts.push(Buffer.from(bytes));
+  }
+  return { locations, records: recordsIn({ bytes: Buffer.concat(parts), offset }, seedAt, locations) };
 }
 
 interface Window {
@@ -114,15 +120,4 @@ function assertVerifies({ bytes, offset }: Window, seedAt: SeedAt, location: Loc
       details: { file: location.segment, offset: location.offset },
     },
   );
-}
-
-/** The bytes up to `to`, or to the end of the segment. */
-async function readBytes(backend: Backend, { segment, id, offset }: Location, to: number): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafeSlow(to - offset);
-  let length = 0;
-  for await (const chunk of backend.read(segment, offset, to, id)) {
-    bytes.set(chunk, length);
-    length += chunk.length;
-  }
-  return bytes.subarray(0, length);
 }

@@ -14,15 +14,24 @@ export async function writeAll(file: OpenFile, bytes: Uint8Array, position: numb
   }
 }
 
-/** Reads exactly `[from, to)` in chunks of at most `chunkBytes`; each chunk is valid until the next is asked for. */
+const CHUNK_BYTES = 1 << 20;
+/** A shorter range gets memory of its own. */
+const SPARE_FROM_BYTES = CHUNK_BYTES / 16;
+const SPARES_MAX = 4;
+/**
+ * Memory for chunks that nobody reads into now. New memory for each range costs several times what reading into it does: the
+ * kernel hands it out page by page, zeroed.
+ */
+const spares: Buffer[] = [];
+
+/** Reads exactly `[from, to)` in chunks; each is valid until the next is asked for, and the last until the reading is over. */
 export async function* readRange(
   fs: Fs,
   path: string,
   from: number,
   to: number,
-  chunkBytes: number = 1 << 20,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  if (to > from) yield* readAndClose(await fs.open(path, "read"), from, to, chunkBytes);
+  if (to > from) yield* readAndClose(await fs.open(path, "read"), from, to);
 }
 
 /** The same of a file that is open; it is closed in the end. */
@@ -30,10 +39,9 @@ export async function* readAndClose(
   file: OpenFile,
   from: number,
   to: number,
-  chunkBytes: number = 1 << 20,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const buffer = bufferFor(to - from);
   try {
-    const buffer = Buffer.allocUnsafe(Math.min(chunkBytes, to - from));
     for (let position = from; position < to; ) {
       const wanted = Math.min(buffer.length, to - position);
       const count = await file.read(buffer.subarray(0, wanted), position);
@@ -42,8 +50,13 @@ export async function* readAndClose(
       position += count;
     }
   } finally {
+    if (buffer.length === CHUNK_BYTES && spares.length < SPARES_MAX) spares.push(buffer);
     await file.close();
   }
+}
+
+function bufferFor(bytes: number): Buffer {
+  return bytes < SPARE_FROM_BYTES ? Buffer.allocUnsafe(bytes) : (spares.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES));
 }
 
 /** Reads a whole small file; refuses one larger than `bytesMax`. */

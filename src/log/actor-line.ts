@@ -54,26 +54,37 @@ export class ActorLineReader {
     return true;
   }
 
+  // These three go on byte by byte, and so do not touch `this` at each.
+
   #number(): number {
     const bytes = this.#bytes;
+    let at = this.#at;
     let value = 0;
-    for (let code = bytes[this.#at] as number; code >= 0x30 && code <= 0x39; code = bytes[++this.#at] as number)
+    for (let code = bytes[at] as number; code >= 0x30 && code <= 0x39; code = bytes[++at] as number)
       value = value * 10 + (code - 0x30); // in this order: up to 2^53 nothing is rounded
+    this.#at = at;
     return value;
   }
 
   /** Passes over a text that stands here. */
   #skip(text: Uint8Array): boolean {
-    for (let i = 0; i < text.length; i++) if (this.#bytes[this.#at + i] !== text[i]) return false;
-    this.#at += text.length;
+    const bytes = this.#bytes;
+    const at = this.#at;
+    const { length } = text;
+    for (let i = 0; i < length; i++) if (bytes[at + i] !== text[i]) return false;
+    this.#at = at + length;
     return true;
   }
 
   /** Passes over the rest of a string without escapes, whose characters go up to `last`, and its quote. */
   #toQuote(last: number): boolean {
-    for (;;) {
-      const code = this.#bytes[this.#at++];
-      if (code === QUOTE) return true;
+    const bytes = this.#bytes;
+    for (let at = this.#at; ; at++) {
+      const code = bytes[at];
+      if (code === QUOTE) {
+        this.#at = at + 1;
+        return true;
+      }
       if (code === undefined || code < 0x20 || code > last || code === BACKSLASH) return false;
     }
   }
@@ -82,7 +93,8 @@ export class ActorLineReader {
   #isSameId(from: number, to: number): boolean {
     const { persistenceId } = this;
     if (persistenceId.length !== to - from) return false;
-    for (let i = from; i < to; i++) if (persistenceId.charCodeAt(i - from) !== this.#bytes[i]) return false;
+    const bytes = this.#bytes;
+    for (let i = from; i < to; i++) if (persistenceId.charCodeAt(i - from) !== bytes[i]) return false;
     return true;
   }
 }
