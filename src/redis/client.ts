@@ -14,7 +14,7 @@ export async function connectClient(options: ResolvedRedisOptions, clock: Clock)
     RESP: 2,
     disableOfflineQueue: true,
     commandsQueueMaxLength: 10_000,
-    commandOptions: { timeout: timing.commandTimeoutMs },
+    commandOptions: { timeout: 0 }, // connection.ts has one; an AbortSignal a command would cost as much as the command
     socket: { reconnectStrategy: false, connectTimeout: timing.commandTimeoutMs },
   } as const;
   const client =

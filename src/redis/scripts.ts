@@ -106,10 +106,10 @@ return {'OK'}
 export const WRITE = `${FENCE}${LAST_ID}
 local call, find, sub, format = redis.call, string.find, string.sub, string.format
 local function each_line(bytes, number, offset, key)
-  local prefix, before, size, from, count, id, line = number .. '-', offset - 1, #bytes, 1, 0
+  local form, before, size, from, count, id, line = number .. '-%d', offset - 1, #bytes, 1, 0
   while from <= size do
     local eol = find(bytes, '\\n', from, true) or size
-    id, line = prefix .. format('%.0f', before + from), sub(bytes, from, eol)
+    id, line = format(form, before + from), sub(bytes, from, eol)
     if key then call('XADD', key, id, 'data', line) end
     from, count = eol + 1, count + 1
   end
