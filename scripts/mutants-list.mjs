@@ -2170,6 +2170,14 @@ export const MUTANTS = [
     filter: "three thousand pending",
   },
   {
+    name: "redis: what was copied is copied again when the answer was lost",
+    file: "src/redis/scripts.ts",
+    find: "if again == nil then again = there(key, id) end",
+    replace: "again = false",
+    tests: ["test/redis/staging.test.ts"],
+    filter: "asked for again",
+  },
+  {
     name: "redis: the node that holds the keys is not gone to",
     file: "src/redis/connection.ts",
     find: "    this.#atNamed = true;\n",
