@@ -21,12 +21,12 @@ const POLICIES = {
   "AOF everysec": ["--appendonly", "yes", "--appendfsync", "everysec"],
   "no AOF": ["--appendonly", "no"],
 };
-/** Writers, how often each appends, and how many records at once. */
+/** Writers, how often each appends, and how many records at once: a third of a second or so, else it is the machine that is measured. */
 const WRITERS = [
-  [1, 400, 1],
-  [1, 100, 100],
-  [64, 60, 1],
-  [1000, 15, 1],
+  [1, 2000, 1],
+  [1, 400, 100],
+  [64, 400, 1],
+  [1000, 40, 1],
 ];
 const HISTORY = 50_000;
 const PAGE = 1000;

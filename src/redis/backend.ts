@@ -66,7 +66,7 @@ function backendOf(options: ResolvedRedisOptions, env: Env): Backend {
     },
     freeBytes: () => freeMemory(connection),
     async examine() {
-      return examined((facts = await askServer(connection)), options);
+      return examined((facts = await askServer(connection, keys.meta)), options);
     },
     async stage(purpose) {
       return stageStore(connection, { keys, location }, { ...aside(options, "restoring", env), purpose });
@@ -76,7 +76,7 @@ function backendOf(options: ResolvedRedisOptions, env: Env): Backend {
       return freezeStore(env, connection, place, aside(options, "frozen", env));
     },
     async claim(purpose) {
-      assertSafe((facts = await askServer(connection)), options, location);
+      assertSafe((facts = await askServer(connection, keys.meta)), options, location);
       const lease = await Lease.take(env, connection, keys, { location, purpose, leaseMs: timing.leaseMs });
       const { compactUnread } = options;
       const place = { keys, location, lease, witness, compactUnread, changed: () => reader.forget() };

@@ -7,7 +7,7 @@ import type { ResolvedRedisOptions } from "./options.ts";
 /** Connects when it is first used. */
 export function connectionTo(options: ResolvedRedisOptions, env: Env): Connection {
   const { timing } = options;
-  return new Connection(() => connectClient(options, env.clock), env.clock, timing, locationOf(options));
+  return new Connection((node) => connectClient(options, env.clock, node), env.clock, timing, locationOf(options));
 }
 
 export function locationOf({ address, base }: ResolvedRedisOptions): string {

@@ -1,6 +1,7 @@
 // One connection to the server, and what becomes of a command whose answer does not come. The client neither connects again
 // nor repeats anything by itself: a connection that failed, or was silent for too long, is thrown away, and what was asked is
-// asked again over a new one. So everything that is asked here must be safe to ask twice (scripts.ts).
+// asked again over a new one. So everything that is asked here must be safe to ask twice (scripts.ts). On a cluster the node
+// that holds the keys is found by asking: another one names it, and where a slot is on its way the answer is waited for.
 import { createHash } from "node:crypto";
 import type { Clock } from "../env/env.ts";
 import { ensureError, PapyraError } from "../errors.ts";
@@ -17,6 +18,13 @@ export interface RawClient {
   ref(): void;
   unref(): void;
   send(args: readonly Argument[]): Promise<Reply>;
+}
+
+/** A node of a cluster. */
+export interface NodeAddress {
+  /** Undefined: the host of the node that named it. */
+  readonly host: string | undefined;
+  readonly port: number;
 }
 
 /** The server gave an answer, and it was an error. */
@@ -37,19 +45,22 @@ const PASSING: ReadonlySet<string> = new Set([
   "READONLY",
   "BUSY",
   "TRYAGAIN",
+  "ASK",
+  "MOVED",
   "CLUSTERDOWN",
   "MISCONF",
   "OOM",
   "UNBLOCKED",
 ]);
-/** After these another server may answer under the same name. */
-const ELSEWHERE: ReadonlySet<string> = new Set(["READONLY", "MASTERDOWN", "CLUSTERDOWN"]);
+/** After these another server may answer under the same name, or another node of the cluster. */
+const ELSEWHERE: ReadonlySet<string> = new Set(["READONLY", "MASTERDOWN", "CLUSTERDOWN", "MOVED"]);
+const OF_CLUSTERS: ReadonlySet<string> = new Set(["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"]);
 const PAUSE_MS = { first: 20, most: 1000 } as const;
 /** A connection that nobody used for so long is closed. */
 const IDLE_MS = 10_000;
 
 export class Connection {
-  readonly #make: () => Promise<RawClient>;
+  readonly #make: (node: NodeAddress | undefined) => Promise<RawClient>;
   readonly #clock: Clock;
   readonly #timing: RedisTiming;
   /** For messages. */
@@ -57,12 +68,21 @@ export class Connection {
   /** How often a command had to be asked again: an answer to the one before may have been lost. */
   repeats = 0;
   #client: Promise<RawClient> | undefined;
+  /** The node of a cluster that holds the keys, as another one said. */
+  #named: NodeAddress | undefined;
+  #atNamed = false;
   #reached = false;
   #closed = false;
   #pending = 0;
   #cancelIdle: (() => void) | undefined;
 
-  constructor(make: () => Promise<RawClient>, clock: Clock, timing: RedisTiming, location: string) {
+  /** `make` connects to the address that the store was opened with, or to that node. */
+  constructor(
+    make: (node: NodeAddress | undefined) => Promise<RawClient>,
+    clock: Clock,
+    timing: RedisTiming,
+    location: string,
+  ) {
     this.#make = make;
     this.#clock = clock;
     this.#timing = timing;
@@ -136,7 +156,7 @@ export class Connection {
 
   async #once(args: readonly Argument[]): Promise<Reply> {
     if (this.#closed) throw this.#isClosed();
-    this.#client ??= this.#make();
+    this.#client ??= this.#make(this.#atNamed ? this.#named : undefined);
     const current = this.#client;
     try {
       const client = await current;
@@ -145,9 +165,24 @@ export class Connection {
       return await inTime(client.send(args), args[0] as string, this.#clock, this.#timing);
     } catch (error) {
       const answered = error instanceof ServerError && !ELSEWHERE.has(error.code);
-      if (!answered && this.#client === current) this.#drop();
+      if (!answered && this.#client === current) {
+        this.#turn(error);
+        this.#drop();
+      }
       throw error;
     }
+  }
+
+  /** Where to ask next: the node that was just named; else the other of the two addresses, since this one may be gone. */
+  #turn(error: unknown): void {
+    const named = error instanceof ServerError ? movedTo(error.message) : undefined;
+    if (named === undefined) {
+      this.#atNamed = !this.#atNamed && this.#named !== undefined;
+      return;
+    }
+    const here = this.#atNamed ? this.#named : undefined;
+    this.#named = { ...named, host: named.host ?? here?.host };
+    this.#atNamed = true;
   }
 
   #drop(): void {
@@ -165,9 +200,9 @@ export class Connection {
 
   #refusal(error: ServerError): PapyraError {
     const hints: Readonly<Record<string, string>> = {
-      MOVED: "name the node of the cluster that holds the keys; Papyra talks to one server",
       WRONGTYPE: "a key of that name belongs to another program: choose another prefix",
-      CROSSSLOT: "on a cluster all keys of a store must be in one slot: set hashTag",
+      CROSSSLOT:
+        "nothing was written: on a cluster all keys of a store must be in one slot: set hashTag, or --path redis://HOST:PORT/{PREFIX:SYSTEM}",
       NOPERM: "give the user of the URL the commands that docs/backends.md lists",
       NOAUTH: "name a user and password in the URL",
       WRONGPASS: "check the user and password in the URL",
@@ -188,9 +223,25 @@ export class Connection {
     const tried = `${this.#location} did not come round within ${this.#timing.outcomeTimeoutMs} ms`;
     return new PapyraError(full ? "STORAGE_FULL" : "STORAGE_FAILED", `${tried}: ${error.message}`, {
       cause: error,
-      hint: full ? "give the server more memory, or trim what it holds" : "look at the server, then start again",
+      hint: full ? "give the server more memory, or trim what it holds" : this.#whereToLook(error),
     });
   }
+
+  #whereToLook(error: Error): string {
+    const ofCluster = error instanceof ServerError && OF_CLUSTERS.has(error.code);
+    if (!ofCluster && this.#named === undefined) return "look at the server, then start again";
+    const node = this.#named;
+    const holder =
+      node === undefined ? "" : `; the keys were last said to be at ${node.host ?? "the same host"}:${node.port}`;
+    return `look at the cluster (redis-cli --cluster check HOST:PORT), then start again${holder}`;
+  }
+}
+
+/** `MOVED 3999 127.0.0.1:6381`. The host can be empty, or `?`: then it is that of the node that answers. */
+function movedTo(message: string): NodeAddress | undefined {
+  const [, host, port] = /^MOVED \d+ (.*):(\d+)$/.exec(message) ?? [];
+  if (port === undefined) return undefined;
+  return { host: host === "" || host === "?" ? undefined : host, port: Number(port) };
 }
 
 class NoAnswer extends Error {}

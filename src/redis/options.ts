@@ -26,9 +26,9 @@ export interface RedisTiming {
 
 /** Options of a Redis store. Exactly one of `url` and `client`. */
 export interface RedisStoreOptions extends Partial<StoreLimits>, Partial<RedisTiming> {
-  /** `redis://[user[:password]@]host[:port][/database]`, or `rediss://` with TLS. */
+  /** `redis://[user[:password]@]host[:port][/database]`, or `rediss://` with TLS. Of a cluster: any of its nodes. */
   readonly url?: string;
-  /** A client of the package `redis`: its address, credentials and TLS settings are used. */
+  /** A client of the package `redis`, made by `createClient`: its address, credentials and TLS settings are used. */
   readonly client?: RedisClientLike;
   /** The first part of every key. Default "papyra". */
   readonly prefix?: string;
@@ -117,7 +117,11 @@ function urlOf(client: unknown): string {
     readonly database?: number;
     readonly socket?: { readonly host?: string; readonly port?: number; readonly tls?: boolean };
   }
-  const { socket, database } = (client as { readonly options?: Settings }).options ?? {};
+  const { options } = client as { readonly options?: Settings };
+  // Clients of a cluster, pools and the like do not say where they connect to.
+  if (options === undefined)
+    throw invalid("client", "`client` is not one that createClient made; of a cluster give the `url` of any node");
+  const { socket, database } = options;
   const scheme = socket?.tls === true ? "rediss" : "redis";
   return `${scheme}://${socket?.host ?? "localhost"}:${socket?.port ?? 6379}/${database ?? ""}`;
 }

@@ -106,10 +106,10 @@ return {'OK'}
 export const WRITE = `${FENCE}${LAST_ID}
 local call, find, sub, format = redis.call, string.find, string.sub, string.format
 local function each_line(bytes, number, offset, key)
-  local prefix, before, size, from, count, id, line = number .. '-', offset - 1, #bytes, 1, 0
+  local form, before, size, from, count, id, line = number .. '-%d', offset - 1, #bytes, 1, 0
   while from <= size do
     local eol = find(bytes, '\\n', from, true) or size
-    id, line = prefix .. format('%.0f', before + from), sub(bytes, from, eol)
+    id, line = format(form, before + from), sub(bytes, from, eol)
     if key then call('XADD', key, id, 'data', line) end
     from, count = eol + 1, count + 1
   end
@@ -145,20 +145,26 @@ if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('SET', KEYS[2], ARGV[2], '
 return {'OK'}
 `;
 
-/** KEYS: hash, lease, stream, staging. ARGV: token, from, to, count. Returns how many there were, and the last id. */
-export const COPY = `${FENCE}
-local entries = redis.call('XRANGE', KEYS[3], ARGV[2], ARGV[3], 'COUNT', ARGV[4])
-for _, entry in ipairs(entries) do
-  if #redis.call('XRANGE', KEYS[4], entry[1], entry[1]) == 0 then redis.call('XADD', KEYS[4], entry[1], unpack(entry[2])) end
+/** Entries that are there already are passed over; a script does all or nothing, so that without the first one none is. */
+const PUT_ENTRY = `
+local function there(key, id) return #redis.call('XRANGE', key, id, id) == 1 end
+local again = nil
+local function put(key, id, ...)
+  if again == nil then again = there(key, id) end
+  if not again or not there(key, id) then redis.call('XADD', key, id, ...) end
 end
+`;
+
+/** KEYS: hash, lease, stream, staging. ARGV: token, from, to, count. Returns how many there were, and the last id. */
+export const COPY = `${FENCE}${PUT_ENTRY}
+local entries = redis.call('XRANGE', KEYS[3], ARGV[2], ARGV[3], 'COUNT', ARGV[4])
+for _, entry in ipairs(entries) do put(KEYS[4], entry[1], unpack(entry[2])) end
 return {'OK', #entries, #entries > 0 and entries[#entries][1] or ''}
 `;
 
 /** KEYS: hash, lease, staging. ARGV: token, then ids and lines. */
-export const PUT = `${FENCE}
-for i = 2, #ARGV, 2 do
-  if #redis.call('XRANGE', KEYS[3], ARGV[i], ARGV[i]) == 0 then redis.call('XADD', KEYS[3], ARGV[i], 'data', ARGV[i + 1]) end
-end
+export const PUT = `${FENCE}${PUT_ENTRY}
+for i = 2, #ARGV, 2 do put(KEYS[3], ARGV[i], 'data', ARGV[i + 1]) end
 return {'OK'}
 `;
 

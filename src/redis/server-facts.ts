@@ -18,7 +18,9 @@ export interface ServerFacts {
   readonly policy: string | undefined;
 }
 
-export async function askServer(connection: Connection): Promise<ServerFacts> {
+/** `key`: one of the store's; of a cluster, the node that holds it is asked. */
+export async function askServer(connection: Connection, key: string): Promise<ServerFacts> {
+  await connection.command("EXISTS", key);
   const info = parseInfo(await allowed(connection.command("INFO")));
   const config = (await allowed(connection.command("CONFIG", "GET", "appendfsync"))) as Reply[] | undefined;
   const count = (name: string): number | undefined => {

@@ -33,6 +33,8 @@ export async function freePort(): Promise<number> {
 /** A server with its data directory; it may be killed and started again on the same data. */
 export class RedisServer {
   readonly port: number;
+  /** Where other nodes of a cluster speak to it: by default ten thousand ports on, which may be none. */
+  readonly busPort: number;
   readonly directory: string;
   readonly #settings: readonly string[];
   #child: ChildProcess | undefined;
@@ -40,11 +42,17 @@ export class RedisServer {
 
   readonly #program: string;
 
-  private constructor(program: string, port: number, directory: string, settings: readonly string[]) {
+  private constructor(
+    program: string,
+    ports: readonly [number, number],
+    directory: string,
+    settings: readonly string[],
+  ) {
     this.#program = program;
-    this.port = port;
+    [this.port, this.busPort] = ports;
     this.directory = directory;
-    this.#settings = settings;
+    const bus = settings.includes("--cluster-enabled") ? ["--cluster-port", String(this.busPort)] : [];
+    this.#settings = [...settings, ...bus];
   }
 
   /** `settings` as on the command line of redis-server: "--appendonly", "yes". */
@@ -54,7 +62,7 @@ export class RedisServer {
 
   static async startProgram(program: string | undefined, ...settings: readonly string[]): Promise<RedisServer> {
     const directory = await mkdtemp(join(tmpdir(), "papyra-redis-"));
-    const server = new RedisServer(program ?? PROGRAM, await freePort(), directory, settings);
+    const server = new RedisServer(program ?? PROGRAM, [await freePort(), await freePort()], directory, settings);
     await server.run();
     return server;
   }

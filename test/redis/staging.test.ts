@@ -15,6 +15,39 @@ import { uniqueSystem } from "./subject.ts";
 
 const numbers = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i);
 
+test("what is asked for again, since the answer was lost, finds its own work, and takes what came since", async () => {
+  const server = await RedisServer.start();
+  const admin = await server.admin();
+  const options = resolveRedisOptions({ url: server.url, systemId: uniqueSystem() });
+  const connection = new Connection(
+    () => connectClient(options, nodeEnv.clock),
+    nodeEnv.clock,
+    options.timing,
+    "a test",
+  );
+  const keys = keysOf(options.base);
+  await admin.hSet(keys.meta, "writer", "a token");
+  const staging = new Staging(connection, keys, "a token", "events");
+  const expected: unknown[] = [];
+  for (const upTo of [3, 5]) {
+    for (let off = expected.length; off < upTo; off++)
+      expected.push({
+        id: await admin.xAdd(keys.stream("events"), `7-${off}`, { data: String(off) }),
+        message: { data: String(off) },
+      });
+    await staging.copy("-", "+");
+    expect(await admin.xRange(staging.key, "-", "+")).toMatchObject(expected);
+  }
+  const entries = [1, 2].map((off) => ({ id: { ms: 8, off }, bytes: Buffer.from("new") }));
+  for (let times = 0; times < 2; times++) await staging.put(entries);
+  expect((await admin.xRange(staging.key, "-", "+"))?.map(({ id }) => id)).toEqual(
+    "7-0 7-1 7-2 7-3 7-4 8-1 8-2".split(" "),
+  );
+  connection.close();
+  admin.destroy();
+  await server.stop();
+});
+
 test("whatever is written while the stream is copied is in the new one, however much it is", async () => {
   const server = await RedisServer.start();
   const admin = await server.admin();
