@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { compactStore, openStore } from "../dist/index.js";
 import { benchAppendGrowth } from "./append-growth.mjs";
 import { event, makeHistory, place } from "./history.mjs";
-import { cpuSeconds, median } from "./measure.mjs";
+import { median } from "./measure.mjs";
 import { benchOneActor } from "./one-actor.mjs";
 import { benchOpening } from "./opening.mjs";
 import { grown, labels, list } from "./sizes.mjs";
