@@ -29,7 +29,7 @@ export interface LogState {
   readonly seed: number;
   segment: ActiveSegment;
   readonly missing: readonly SeqRange[];
-  /** Seqs that were not there when the store was opened, accounted for or not, and those that were compacted since. */
+  /** Seqs that nobody has to miss: not there when the store was opened, or accounted for, and those compacted since. */
   absent: readonly SeqRange[];
 }
 

@@ -13,7 +13,7 @@ import { removeWithCache } from "./cache-files.ts";
 import type { ResolvedFileOptions } from "./file-options.ts";
 import { isHeldAt, takeLock } from "./lock.ts";
 import { MarkFile, readMark } from "./mark-file.ts";
-import { appendTo, assertInPlace, type OpenLog, openLog, settleAll, syncFile, syncLog } from "./open-log.ts";
+import { appendTo, assertInPlace, type OpenLog, openLog, settle, settleAll, syncFile, syncLog } from "./open-log.ts";
 import { spliceFile } from "./splice-file.ts";
 import { encodeStoreFile } from "./store-file.ts";
 
@@ -178,6 +178,8 @@ class FilesClaim implements Claim {
     const { host } = this.#env;
     const old = await readMark(this.#env, this.#path);
     this.#identity ??= (await this.view()).identity; // a mark that names no store speaks for none
+    const notResumed = LOG_NAMES.filter((log) => lastSeqs[log] !== undefined && !this.#logs.has(log));
+    await settle(this.#env.fs, this.#path, notResumed.map(activeName));
     await this.#mark?.close();
     this.#mark = undefined;
     const { store = "", lineage = "" } = this.#identity ?? {};

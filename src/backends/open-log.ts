@@ -1,4 +1,5 @@
 // The open file of one log: how far it was written, and how far that is durable.
+import { join } from "node:path";
 import { writeAll } from "../env/durable.ts";
 import type { Fs, OpenFile } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
@@ -75,4 +76,12 @@ export async function assertInPlace(fs: Fs, open: OpenLog): Promise<void> {
 export async function settleAll(all: readonly Promise<void>[]): Promise<void> {
   const results = await Promise.allSettled(all);
   for (const result of results) if (result.status === "rejected") throw result.reason;
+}
+
+/** What a killed process did not sync reads well, too: these files, as far as they are there, and their names become durable. */
+export async function settle(fs: Fs, dir: string, names: readonly string[]): Promise<void> {
+  if (names.length === 0) return;
+  const there = await fs.list(dir);
+  for (const name of names) if (there.includes(name)) await syncFile(fs, join(dir, name));
+  await fs.syncDir(dir);
 }

@@ -130,7 +130,7 @@ async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: L
   const { seed, line } = seedFor(view, log);
   const { tail } = checked;
   // `nextSeq` may lie further on than the last seq that is known: what may have been acknowledged is never used again.
-  const { lastSeq, nextSeq, missingSeqs, unpromisedSeqs, absentSeqs } = checked.account;
+  const { lastSeq, nextSeq, missingSeqs, unpromisedSeqs, passableSeqs } = checked.account;
   const clean = tail?.clean === true;
   if (clean) await claim.resume(log, tail.bytes, lastSeq);
   else await claim.startSegment(log, line, tail?.firstSeq ?? nextSeq, lastSeq);
@@ -144,7 +144,7 @@ async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: L
       ? { firstSeq: tail.firstSeq, firstMs: tail.firstMs, bytes: tail.bytes, previousSeal: tail.previousSeal }
       : { firstSeq: undefined, firstMs: undefined, bytes: line.length, previousSeal: tail?.seal ?? null },
     missing: [...subtract(missingSeqs, unpromisedSeqs), ...skipped],
-    absent: normalise([...absentSeqs, ...skipped]),
+    absent: normalise([...passableSeqs, ...skipped]),
   };
   return { state, unpromised: unpromisedSeqs };
 }

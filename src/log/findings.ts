@@ -41,6 +41,8 @@ export interface LogAccount {
   readonly unpromisedSeqs: readonly SeqRange[];
   /** Seqs that are not there, whether or not something accounts for them. */
   readonly absentSeqs: readonly SeqRange[];
+  /** These, and all others that gap records account for: a reader does not miss them. */
+  readonly passableSeqs: readonly SeqRange[];
   readonly unchecked: number;
   /** The seq that the next record gets: greater than any that may ever have been acknowledged. */
   readonly nextSeq: number;

@@ -65,6 +65,14 @@ export class Holes {
     return normalise([...this.#holes, behind]);
   }
 
+  /**
+   * Every seq over which a reader may pass: the absent ones, and those that gap records account for. Of a segment whose seal was
+   * believed nobody knows what is absent, and a recovery that was cut short has a gap record for bytes that are still there.
+   */
+  passable(behind: SeqRange): SeqRange[] {
+    return normalise([...this.absent(behind), ...this.#accounted()]);
+  }
+
   /** What nothing accounts for of a range behind the last line. */
   missingOf(range: SeqRange): SeqRange[] {
     return range.from > range.to ? [] : subtract([range], this.#accounted());

@@ -117,6 +117,7 @@ export class LogLedger {
       unpromisedSeqs:
         reach?.exact === true ? intersect(missingSeqs, [{ from: known + 1, to: Number.MAX_SAFE_INTEGER }]) : [],
       absentSeqs: this.#holes.absent(behind).map(({ from, to }) => ({ from, to })),
+      passableSeqs: this.#holes.passable(behind).map(({ from, to }) => ({ from, to })),
       unchecked: this.#unchecked,
       nextSeq: Math.max(lastSeq, this.#maxSeq + (reach?.exact === true ? 0 : this.#openLines)) + 1,
       endVouched: reach?.exact === true || (reach !== undefined && reach.seq >= this.#maxSeq),

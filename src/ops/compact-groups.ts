@@ -32,15 +32,18 @@ export function formGroups(
   const groups: SegmentShare[][] = [];
   let open: SegmentShare[] | undefined;
   let size = 0;
+  // What stands for no seq at all goes with the one behind it, which begins at the same seq: the name of what is made of that
+  // one would say that both are replaced.
+  for (let i = shares.length - 1; i >= 0; i--) if (isEmpty(shares[i])) joins[i] = joins[i + 1] === true;
   for (const [i, share] of shares.entries()) {
-    // What stands for no seq at all cannot be named by seqs: it stays as it is.
-    if (!joins[i] || rangeOf(share) === undefined) {
+    if (!joins[i]) {
       open = undefined;
       continue;
     }
     const before = shares[i - 1]?.segment;
     const follows = before !== undefined && sameLineage(before, share.segment);
-    if (open === undefined || !follows || size + kept(share) > target) {
+    const full = size + kept(share) > target && open?.every(isEmpty) === false;
+    if (open === undefined || !follows || full) {
       groups.push((open = []));
       size = 0;
     }
@@ -51,13 +54,18 @@ export function formGroups(
 }
 
 function asGroup(shares: readonly SegmentShare[]): Group {
-  const ranges = shares.map((share) => rangeOf(share) as { from: number; to: number });
+  const ranges = shares.flatMap((share) => rangeOf(share) ?? []);
   return {
     shares,
     firstSeq: Math.min(...ranges.map(({ from }) => from)),
     lastSeq: Math.max(...ranges.map(({ to }) => to)),
     keptBytes: shares.reduce((sum, { bytes, goneBytes }) => sum + bytes - goneBytes, 0),
   };
+}
+
+/** An unfinished write was all that was in it, and recovery has taken that out. */
+function isEmpty(share: SegmentShare | undefined): boolean {
+  return share !== undefined && rangeOf(share) === undefined;
 }
 
 /** From what its name says to the last seq in it, or to what its name says as well. */

@@ -158,7 +158,9 @@ async function shareOut(
   signal: AbortSignal | undefined,
 ): Promise<LogCompaction> {
   const { log, goes, absent } = of;
-  const shares = new Map<string, Share>();
+  // Also of those that are empty, and have no entry.
+  const closed = view.segments.filter((segment) => segment.log === log && !segment.active);
+  const shares = new Map(closed.map((segment) => [segment.id, new Share(segment)]));
   const onEntry = (entry: Entry, segment: Segment): void => {
     const share = shares.get(segment.id) ?? new Share(segment);
     shares.set(segment.id, share);

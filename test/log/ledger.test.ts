@@ -22,6 +22,7 @@ describe("a healthy log", () => {
       missingSeqs: [],
       unpromisedSeqs: [],
       absentSeqs: [],
+      passableSeqs: [],
       unchecked: 0,
       nextSeq: 10,
       endVouched: true,
