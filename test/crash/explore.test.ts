@@ -4,7 +4,7 @@ import { exploreSeed } from "./explore.ts";
 import { type Explored, nothingExplored } from "./explored.ts";
 
 const SEEDS = Number(process.env.PAPYRA_EXPLORE_SEEDS ?? 8);
-const FAULTY_SEEDS = Number(process.env.PAPYRA_FAULTY_SEEDS ?? 16);
+const FAULTY_SEEDS = Number(process.env.PAPYRA_FAULTY_SEEDS ?? 12);
 const FIRST = Number(process.env.PAPYRA_EXPLORE_SEED ?? 1);
 
 async function explore(seeds: number, faulty: boolean): Promise<Explored> {

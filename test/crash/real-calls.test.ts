@@ -1,6 +1,7 @@
 // The C library stands between a real process and the disk (shim.c), and fails, shortens, falsifies or drops one file call, or
 // ends the process before or after it: the built package, its command line, its backups. What was acknowledged is there, what
-// was falsified is reported, and whoever comes next goes on. PAPYRA_SHIM_POINTS, PAPYRA_SHIM_KILLS and PAPYRA_SHIM_SEED for more.
+// was falsified is reported, and whoever comes next goes on. PAPYRA_SHIM_POINTS, PAPYRA_SHIM_KILLS, PAPYRA_SOAK_ROUNDS and PAPYRA_SHIM_SEED
+// for more.
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -21,12 +22,13 @@ import { flipBit, papyra } from "../cli/helpers.ts";
 import { buildShim, Shim, shimObstacle } from "./shim/shim.mjs";
 
 const POINTS = Number(process.env.PAPYRA_SHIM_POINTS ?? 30);
-const KILLS = Number(process.env.PAPYRA_SHIM_KILLS ?? 15);
+const ROUNDS = Number(process.env.PAPYRA_SOAK_ROUNDS ?? 25);
+const KILLS = Number(process.env.PAPYRA_SHIM_KILLS ?? 10);
 const SEED = Number(process.env.PAPYRA_SHIM_SEED ?? 1);
 const obstacle = shimObstacle();
 if (obstacle !== undefined && process.env.CI !== undefined)
   throw new Error(`faults at real file calls must run in CI: ${obstacle}`);
-if (obstacle !== undefined) console.log(`faults at real file calls: ${POINTS + KILLS} skipped, ${obstacle}`);
+if (obstacle !== undefined) console.log(`faults at real file calls: ${POINTS + KILLS + ROUNDS} skipped, ${obstacle}`);
 const here = (name: string): string => fileURLToPath(new URL(`shim/${name}`, import.meta.url));
 
 let built: Build;
@@ -69,6 +71,34 @@ test.skipIf(obstacle !== undefined)(`${POINTS} faults at real file calls, each i
   expect(fired, "each fault fired").toBe(points);
   expect(refused).toBeGreaterThan(0);
 });
+
+const HEAP_GROWTH_KB = 4096;
+const FILES_MOST = 40;
+
+test.skipIf(obstacle !== undefined)(
+  `one store through ${ROUNDS} rounds of faults: nothing is lost, nothing grows`,
+  () => {
+    const shim = new Shim(library.library, work);
+    const args = ["--expose-gc", here("soak.mjs"), built.root, work, String(ROUNDS), String(SEED)];
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", env: shim.env });
+    shim.remove();
+    expect(status, stderr).toBe(0);
+    type Series = "heap" | "open" | "files";
+    type Count = "rounds" | "fired" | "refused" | "recovered" | "acknowledged";
+    const found = JSON.parse(stdout) as Record<Count, number> & Record<Series, number[]> & { wrong: string[] };
+    const { heap, open, files, fired, refused, acknowledged } = found;
+    const grown = heap.at(-1)! - heap[Math.floor(heap.length / 2)]!;
+    console.log(
+      `one store: ${found.rounds} rounds, ${fired} faults, ${refused} refused aloud, ${acknowledged} records, ${found.recovered} ` +
+        `recoveries; heap ${grown} KiB more than at half-time, ${open.at(-1)} open files, ${Math.max(...files)} files (seed ${SEED})`,
+    );
+    expect(found.wrong).toEqual([]);
+    expect(fired).toBeGreaterThan(ROUNDS / 2);
+    expect(new Set(open).size, `I13 BOUNDED: open files: ${open.join()}`).toBe(1);
+    expect(grown, `I13 BOUNDED: heap: ${heap.join()}`).toBeLessThan(HEAP_GROWTH_KB);
+    expect(Math.max(...files), `I13 BOUNDED: files: ${files.join()}`).toBeLessThan(FILES_MOST);
+  },
+);
 
 /** What is run, on a copy of the template, and by whom the store is used while the process is killed. */
 const WORK: Readonly<Record<string, (place: string) => readonly string[]>> = {

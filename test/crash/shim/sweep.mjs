@@ -4,7 +4,8 @@
 import { mkdirSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { ACTING, ERRNO, Shim } from "./shim.mjs";
+import { KINDS } from "./kinds.mjs";
+import { ACTING, Shim } from "./shim.mjs";
 
 const [root, work, wanted, seed] = process.argv.slice(2);
 const load = (name) => import(pathToFileURL(join(root, `dist/${name}.js`)).href);
@@ -18,24 +19,6 @@ const { directoryObjects } = await load("backup/directory");
 const { restoreBackup } = await load("backup/restore");
 const { verifyBackups } = await load("backup/verify");
 const shim = Shim.ofThisProcess();
-
-const KINDS = {
-  EIO: { value: ERRNO.EIO },
-  ENOSPC: { value: ERRNO.ENOSPC },
-  EDQUOT: { value: ERRNO.EDQUOT },
-  EROFS: { value: ERRNO.EROFS },
-  "EIO from then on": { value: ERRNO.EIO, sticky: true },
-  "EMFILE on open": { value: ERRNO.EMFILE, operations: ["open"] },
-  "EIO on read": { value: ERRNO.EIO, operations: ["read"] },
-  "EINTR on read": { value: ERRNO.EINTR, operations: ["read"] },
-  "a short read": { action: "short", value: 7, operations: ["read"], harmless: true },
-  "a short write": { action: "short", value: 1, operations: ["write"], harmless: true },
-  "a longer short write": { action: "short", value: 100, operations: ["write"], harmless: true },
-  "a bit is read wrong": { action: "flip", value: 33, operations: ["read"], lies: true },
-  "a bit is written wrong": { action: "flip", value: 77, operations: ["write"], lies: true },
-  "a write that is not done": { action: "lie", operations: ["write"], lies: true },
-  "a name that is not changed": { action: "lie", operations: ["rename", "unlink"], lies: true },
-};
 
 const record = (n) => ({
   kind: "event",
