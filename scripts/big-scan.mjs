@@ -1,5 +1,7 @@
-// Writes a store of many gigabytes and scans it with the command line: seconds, rate, and the memory of the process.
-// Usage: npm run build && node scripts/big-scan.mjs [--gb 2] [--line-bytes 220] [--recover]
+// Writes a store of many gigabytes in one segment and reads it with the command line, in a heap that is far smaller: seconds,
+// rate, and the memory of the process. With --backup it is also backed up and the backup verified; with --recover also
+// damaged and recovered. Exits with 1 when a command fails or takes more than --most-mb.
+// Usage: npm run build && node scripts/big-scan.mjs [--gb 2.1] [--line-bytes 220] [--heap-mb 64] [--most-mb 200] [--backup] [--recover]
 import { spawnSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,8 +13,11 @@ import { encodeFields, encodeIdentity, encodeLine, seedOf } from "../dist/log/co
 
 const { values } = parseArgs({
   options: {
-    gb: { type: "string", default: "2" },
+    gb: { type: "string", default: "2.1" },
     "line-bytes": { type: "string", default: "220" },
+    "heap-mb": { type: "string", default: "64" },
+    "most-mb": { type: "string", default: "200" },
+    backup: { type: "boolean", default: false },
     recover: { type: "boolean", default: false },
   },
 });
@@ -29,12 +34,17 @@ try {
   const file = join(path, "events.ndjson");
   const lines = generate(file, seedOf(encodeIdentity({ log: "events", store: name, lineage })));
   console.log(`${lines} lines, ${(statSync(file).size / 1e9).toFixed(2)} GB`);
-  run("scan", "--json");
-  run("scan", "--json");
-  run("inspect-events", "--limit", "10", "--json");
+  run("persistence scan", "--json");
+  run("persistence scan", "--json");
+  run("inspect events", "--limit", "10", "--json");
+  if (values.backup) {
+    const repository = ["--repository", join(dir, "backups")];
+    run("backup create", ...repository, "--json");
+    runWithoutStore("backup verify", ...repository, "--json");
+  }
   if (values.recover) {
     damage(file);
-    run("recover", "--json");
+    run("persistence recover", "--json");
   }
 } finally {
   rmSync(dir, { recursive: true });
@@ -73,25 +83,24 @@ function damage(file) {
 }
 
 function run(command, ...args) {
-  const words = command === "inspect-events" ? ["inspect", "events"] : ["persistence", command];
+  runWithoutStore(command, ...args, "--path", path);
+}
+
+function runWithoutStore(command, ...args) {
   // Linux tells the peak of this very process in /proc; what getrusage tells there begins with the memory of the parent.
   const status =
     "import{readFileSync}from'node:fs';const peak=()=>/VmHWM:\\s+(\\d+)/.exec(readFileSync('/proc/self/status','utf8'))[1];";
   const atExit = `${status}process.on('exit',()=>process.stderr.write('peak '+peak()))`;
+  const node = [`--max-old-space-size=${values["heap-mb"]}`, "--import", `data:text/javascript,${atExit}`];
   const started = performance.now();
-  const child = spawnSync(
-    process.execPath,
-    ["--import", `data:text/javascript,${atExit}`, bin, ...words, ...args, "--path", path],
-    {
-      encoding: "utf8",
-      maxBuffer: 1 << 28,
-    },
-  );
+  const options = { encoding: "utf8", maxBuffer: 1 << 28 };
+  const child = spawnSync(process.execPath, [...node, bin, ...command.split(" "), ...args], options);
   const seconds = (performance.now() - started) / 1000;
-  const result = JSON.parse(child.stdout);
-  const rss = Number(/peak (\d+)/.exec(child.stderr)?.[1]) / 1024;
-  const rate = command === "scan" ? `, ${(bytesWanted / 1e6 / seconds).toFixed(0)} MB/s` : "";
+  const megabytes = Number(/peak (\d+)/.exec(child.stderr)?.[1]) / 1024;
+  const verdict = child.status === 0 ? JSON.parse(child.stdout).verdict : child.signal + child.stderr.slice(-500);
+  const rate = `${(bytesWanted / 1e6 / seconds).toFixed(0)} MB/s`;
   console.log(
-    `${words.join(" ")}: exit ${child.status}, ${seconds.toFixed(2)} s${rate}, peak ${rss.toFixed(0)} MB: ${result.verdict}`,
+    `${command}: exit ${child.status}, ${seconds.toFixed(2)} s, ${rate}, peak ${megabytes.toFixed(0)} MB: ${verdict}`,
   );
+  if (child.status !== 0 || !(megabytes <= Number(values["most-mb"]))) process.exitCode = 1;
 }

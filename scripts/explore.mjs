@@ -1,7 +1,8 @@
 // Explores random lives of a store on the simulated disk (test/crash/explore.ts), for as many states as one likes, in one
 // process a core. Ctrl-C ends it with the counts so far. A failure prints the seed that repeats it alone, and the exit is 1.
 // The code is compiled once, outside the repository, as the build compiles it: transpiled in each process it is slower.
-// Usage: node scripts/explore.mjs [--seed 1] [--states 1000000] [--jobs N] | --only SEED
+// With --faulty the calls of the disk fail as well: EIO, ENOSPC, short writes, failed syncs, and so on, several in a life.
+// Usage: node scripts/explore.mjs [--seed 1] [--states 1000000] [--jobs N] [--faulty] | --only SEED [--faulty]
 import { execFileSync, fork } from "node:child_process";
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -17,9 +18,11 @@ const { values } = parseArgs({
     states: { type: "string", default: "1000000" },
     jobs: { type: "string", default: String(availableParallelism()) },
     only: { type: "string" },
+    faulty: { type: "boolean", default: false },
     worker: { type: "string" },
   },
 });
+const more = values.faulty ? ["--faulty"] : [];
 const script = fileURLToPath(import.meta.url);
 const root = dirname(dirname(script));
 
@@ -55,13 +58,23 @@ async function work(module) {
       const { user, system } = process.cpuUsage(before);
       process.send({ seed, cpuMs: (user + system) / 1000, ...result });
     };
-    void exploreSeed(seed).then(answer, (error) => answer({ failure: error.message }));
+    void exploreSeed(seed, { faulty: values.faulty }).then(answer, (error) => answer({ failure: error.message }));
   });
   process.send({});
 }
 
 async function explore(module, { first, states, jobs, onlyOne }) {
-  const counts = { lives: 0, survivors: 0, cpuMs: 0, states: 0, kills: 0, deeper: 0, harmed: 0 };
+  const counts = {
+    lives: 0,
+    survivors: 0,
+    cpuMs: 0,
+    states: 0,
+    kills: 0,
+    deeper: 0,
+    harmed: 0,
+    faults: 0,
+    failures: 0,
+  };
   const failures = [];
   const started = performance.now();
   let next = first;
@@ -69,7 +82,8 @@ async function explore(module, { first, states, jobs, onlyOne }) {
   const line = () => {
     const seconds = (performance.now() - started) / 1000;
     const { lives, survivors, kills, deeper, harmed, cpuMs } = counts;
-    const kinds = `${kills} kills, ${deeper} cuts of recovering and opening, ${harmed} with damage`;
+    const failed = values.faulty ? `, ${counts.faults} failed calls, ${counts.failures} operations ended with it` : "";
+    const kinds = `${kills} kills, ${deeper} cuts of recovering and opening, ${harmed} with damage${failed}`;
     const speed = `${Math.round(counts.states / seconds)} states/s, ${Math.round((counts.states * 1000) / (cpuMs || 1))} a second of a core`;
     return `${counts.states} different states (${kinds}) of ${survivors} survivors of ${lives} lives, ${failures.length} failures; ${seconds.toFixed(0)} s, ${speed}`;
   };
@@ -78,14 +92,16 @@ async function explore(module, { first, states, jobs, onlyOne }) {
   const isDone = () => interrupted || (onlyOne ? next > first : counts.states >= states);
   const one = () =>
     new Promise((resolve) => {
-      const child = fork(script, ["--worker", module]);
+      const child = fork(script, ["--worker", module, ...more]);
       child.on("exit", resolve);
       child.on("message", ({ seed, failure, ...found }) => {
         if (seed !== undefined) counts.lives += 1;
         for (const [name, count] of Object.entries(found)) counts[name] += count;
         if (failure !== undefined) {
           failures.push(seed);
-          console.error(`FAILED ${failure}\nrepeat it: node scripts/explore.mjs --only ${seed}`);
+          console.error(
+            `FAILED ${failure}\nrepeat it: node scripts/explore.mjs ${["--only", seed, ...more].join(" ")}`,
+          );
         }
         if (isDone()) child.disconnect();
         else child.send(next++);

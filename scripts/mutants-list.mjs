@@ -2704,4 +2704,11 @@ export const MUTANTS = [
     replace: "value += ((byte & (NEXT - 1)) * unit) | 0;",
     tests: ["test/log/segment-index.test.ts"],
   },
+  {
+    name: "a quota that is used up is called an unknown error",
+    file: "src/env/storage-error.ts",
+    find: 'Readonly<Record<number, string>> = { [-122]: "EDQUOT" };',
+    replace: "Readonly<Record<number, string>> = {};",
+    tests: ["test/storage-error.test.ts"],
+  },
 ];

@@ -185,6 +185,7 @@ class FilesClaim implements Claim {
       if (open !== undefined) await syncLog(open);
       else if (lastSeqs[log] !== undefined) await syncIfThere(this.#env.fs, join(this.#path, activeName(log)));
     }
+    await this.#env.fs.syncDir(this.#path); // and its name
     const old = await readMark(this.#env, this.#path);
     this.#identity ??= (await this.view()).identity; // a mark that names no store speaks for none
     await this.#mark?.close();

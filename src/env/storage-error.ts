@@ -18,9 +18,16 @@ const CODES: Readonly<Record<string, { code: ErrorCode; hint: string }>> = {
   ENFILE: { code: "STORAGE_FAILED", hint: "the machine has too many open files" },
 };
 
+/** Errors of Linux that Node has no name for: it says "Unknown system error -122" of a quota that is used up. */
+const UNNAMED: Readonly<Record<number, string>> = { [-122]: "EDQUOT" };
+
+function nameOf({ code = "UNKNOWN", errno = 0 }: NodeJS.ErrnoException): string {
+  return UNNAMED[errno] ?? code;
+}
+
 /** The failure of one file-system call. A code that is not known is a failure of the storage, never damage. */
 export function storageError(what: string, path: string, cause: unknown): PapyraError {
-  const errno = (cause as NodeJS.ErrnoException).code ?? "UNKNOWN";
+  const errno = nameOf(cause as NodeJS.ErrnoException);
   const known = CODES[errno] ?? { code: "STORAGE_FAILED" as const };
   return new PapyraError(known.code, `cannot ${what} ${path}: ${errno}`, {
     cause,

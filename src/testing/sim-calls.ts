@@ -36,7 +36,7 @@ export interface SimCall {
 }
 
 /** The faults that a call can be made to fail with. */
-export type SimFault = "EIO" | "ENOSPC" | "EMFILE" | "EROFS";
+export type SimFault = "EIO" | "ENOSPC" | "EMFILE" | "EROFS" | "EINTR";
 
 /** What every call rejects with once the power is gone. */
 export class PowerCut extends Error {

@@ -248,7 +248,10 @@ function openFile(machine: SimMachine, node: SimFile | SimDir, path: string, wri
         "truncate",
         path,
         (call) => truncate(machine, node as SimFile, bytes, call),
-        () => check(writable, bytes),
+        () => {
+          check(true, bytes);
+          if (!writable) throw new SimErrno("EINVAL"); // and not EBADF, as of a write
+        },
       ),
     sync: () => machine.call("sync", path, (_call, mark, orders) => sync(mark, orders), markNow),
     stat: () =>

@@ -69,6 +69,21 @@ export function faultsIn(work) {
       heal: () => run("chattr", "-i", join(path, "events.ndjson")),
       segmentBytes: "",
     },
+    /** Every inode is taken: what is open can be written, and no new segment can be begun. */
+    "no-inodes": {
+      before: () => run("mount", "-t", "tmpfs", "-o", "size=64m,nr_inodes=200", "papyra-test", disk),
+      hit() {
+        mkdirSync(ballast);
+        for (let i = 0; i < 200; i++) tryToWrite(join(ballast, String(i)), 0);
+      },
+      heal: () => rmSync(ballast, { recursive: true }),
+    },
+    /** What was written stays as it is: a file that is full cannot get its closed name. */
+    "append-only-file": {
+      before: () => mountDisk("200m"),
+      hit: () => run("chattr", "+a", join(path, "events.ndjson")),
+      heal: () => run("chattr", "-a", join(path, "events.ndjson")),
+    },
     /** Another file takes all the space that there is. */
     "full-disk": {
       before: () => run("mount", "-t", "tmpfs", "-o", "size=1m", "papyra-test", disk),

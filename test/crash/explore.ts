@@ -1,11 +1,12 @@
 // The exploration: a random life of a store is cut at random calls, by power and by kill, several survivors each, and what
 // is found is judged by what was promised. What the judge does to a survivor (recovering, opening, writing) is cut again.
+// In a faulty life calls fail as well: then another process takes over, and what the first was told is held against the store.
 // Everything depends on the seed alone. scripts/explore.mjs runs it for as long as one likes.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import type { StoreView } from "../../src/backends/backend.ts";
 import { openStore } from "../../src/backends/open.ts";
-import { isPapyraError } from "../../src/errors.ts";
+import { type ErrorCode, isPapyraError, type PapyraError } from "../../src/errors.ts";
 import { isHarmless } from "../../src/log/anomaly.ts";
 import { decodeSlots } from "../../src/log/mark.ts";
 import { LOG_NAMES, type LogName } from "../../src/log/record.ts";
@@ -14,17 +15,11 @@ import { compact } from "../../src/ops/compact.ts";
 import { recover } from "../../src/ops/recover.ts";
 import { scan, type ScanReport } from "../../src/ops/scan.ts";
 import type { SimDisk } from "../../src/testing/sim-disk.ts";
+import { type Explored, nothingExplored } from "./explored.ts";
 import { assertAccounted, assertSeen, forgetLosses } from "./explore-oracle.ts";
-import {
-  type Dice,
-  diceOf,
-  forkTruth,
-  harmOne,
-  QUARANTINE,
-  RandomLife,
-  type Truth,
-  withoutLosses,
-} from "./random-scenario.ts";
+import { harmOne } from "./harm.ts";
+import { FORGETS, planFaults } from "./planned-faults.ts";
+import { type Dice, diceOf, forkTruth, QUARANTINE, RandomLife, type Truth, withoutLosses } from "./random-scenario.ts";
 import { assertKept, backendOn, contentOf, PATH, put } from "./scenario.ts";
 
 /** Before one of these nothing is different from what it was before the call ahead of it. */
@@ -36,18 +31,10 @@ const KILL_SHARE = 0.3;
 /** So many survivors are watched while the judge mends them, and so many are damaged before. */
 const DEEPER_SHARE = 0.1;
 const HARM_SHARE = 0.1;
-
-/** What was found somewhere in the exploration. */
-export interface Explored {
-  /** Survivors of all cuts and kills. */
-  survivors: number;
-  /** Those that were judged: none that is byte for byte like another of the same life. */
-  states: number;
-  /** Of them: kills, cuts of what mends a survivor, survivors that were damaged as well. */
-  kills: number;
-  deeper: number;
-  harmed: number;
-}
+/** Of a faulty life: the faults are its point. */
+const FAULTY_CUT_SHARE = 0.02;
+/** What an operation may end with when a call of the disk has failed in it. */
+const FAILURES: readonly ErrorCode[] = ["STORAGE_FAILED", "STORAGE_FULL", "OUTCOME_UNKNOWN", "STORE_POISONED"];
 
 interface State {
   readonly disk: SimDisk;
@@ -59,13 +46,17 @@ interface State {
   /** A recovery was cut short. */
   readonly mending: boolean;
   readonly depth: 1 | 2;
+  /** A sync may have failed and lost what can still be read: no process can know that a power cut would take it. */
+  readonly forgets: boolean;
   readonly what: string;
 }
 
+type About = Omit<State, "disk" | "kept" | "what">;
+
 /** One life and all survivors of it. Rejects with an error that names the seed and tells the life. */
-export async function exploreSeed(seed: number): Promise<Explored> {
-  const explored = { survivors: 0, states: 0, kills: 0, deeper: 0, harmed: 0 };
-  const explorer = new Explorer(seed, explored);
+export async function exploreSeed(seed: number, options: { readonly faulty?: boolean } = {}): Promise<Explored> {
+  const explored = nothingExplored();
+  const explorer = new Explorer(seed, explored, options.faulty === true);
   try {
     await explorer.all();
   } catch (cause) {
@@ -82,16 +73,38 @@ class Explorer {
   readonly #explored: Explored;
   readonly #states: State[] = [];
   readonly #seen = new Set<string>();
+  readonly #machines: SimDisk[] = [];
+  #forgets = false;
 
-  constructor(seed: number, explored: Explored) {
+  constructor(seed: number, explored: Explored, faulty: boolean) {
     this.#explored = explored;
     this.#dice = diceOf(seed + 0x5eed);
-    this.#life = new RandomLife(seed, (disk) => {
-      this.#watch(disk, CUT_SHARE, () => {
-        const { truth, rebooted, mending } = this.#life;
-        return { truth, neverCut: !rebooted, mending, depth: 1 };
-      });
+    const share = faulty ? FAULTY_CUT_SHARE : CUT_SHARE;
+    this.#life = new RandomLife(seed, {
+      onDisk: (disk) => {
+        this.#machines.push(disk);
+        const faults = faulty ? planFaults(disk, this.#dice) : [];
+        this.#forgets = faults.includes(FORGETS);
+        if (faulty) this.#life.story.push(`(${faults.join(", ")})`);
+        this.#watch(disk, share, () => this.#now());
+      },
+      ...(faulty ? { onFailure: (error: unknown) => this.#onFailure(error) } : {}),
     });
+  }
+
+  #now(): About {
+    const { truth, rebooted, mending } = this.#life;
+    return { truth, neverCut: !rebooted, mending, depth: 1, forgets: this.#forgets };
+  }
+
+  /** What a call that failed leaves behind, if the process dies now, or the machine. */
+  #onFailure(error: unknown): void {
+    if (!FAILURES.includes((error as PapyraError).code)) throw error;
+    this.#explored.failures += 1;
+    const { disk, story } = this.#life;
+    const at = `${story.length} steps, then ${(error as PapyraError).message}`;
+    this.#add({ disk: disk.afterKill(), ...this.#now(), kept: true, what: `${at}, killed` });
+    this.#addCuts(disk, this.#now(), at);
   }
 
   get story(): string {
@@ -101,6 +114,7 @@ class Explorer {
 
   async all(): Promise<void> {
     await this.#life.run();
+    for (const { faultsHit } of this.#machines) this.#explored.faults += faultsHit;
     for (let state = this.#states.shift(); state !== undefined; state = this.#states.shift()) {
       this.where = state.what;
       await this.#judge(state);
@@ -108,24 +122,22 @@ class Explorer {
   }
 
   /** Takes survivors of a disk at random calls, while it goes on. */
-  #watch(
-    disk: SimDisk,
-    share: number,
-    aboutNow: () => Pick<State, "truth" | "neverCut" | "mending" | "depth">,
-    where = "",
-  ): void {
+  #watch(disk: SimDisk, share: number, aboutNow: () => About, where = ""): void {
     const dice = this.#dice;
     disk.pause = (call) => {
       if (ONLY_LOOKS.has(call.operation) || !dice.chance(share)) return;
       const about = aboutNow();
       const at = `${where}${this.#life.story.length} steps, call ${call.n} (${call.operation} ${call.path})`;
-      for (let i = 0; i < SURVIVORS; i++) {
-        const seed = dice.below(1 << 30);
-        const survivor = disk.afterReboot(seed);
-        this.#add({ disk: survivor, ...about, kept: false, what: `${at}, cut, survivor ${seed}` });
-      }
+      this.#addCuts(disk, about, at);
       if (dice.chance(KILL_SHARE)) this.#add({ disk: disk.afterKill(), ...about, kept: true, what: `${at}, killed` });
     };
+  }
+
+  #addCuts(disk: SimDisk, about: About, at: string): void {
+    for (let i = 0; i < SURVIVORS; i++) {
+      const seed = this.#dice.below(1 << 30);
+      this.#add({ disk: disk.afterReboot(seed), ...about, kept: false, what: `${at}, cut, survivor ${seed}` });
+    }
   }
 
   #add(state: State): void {
@@ -136,6 +148,7 @@ class Explorer {
     const digest = key.digest("base64");
     if (this.#seen.has(digest)) return;
     this.#seen.add(digest);
+    state.disk.freeBytes = Number.POSITIVE_INFINITY; // the fault is gone: what it left is judged
     this.#states.push({ ...state, truth: forkTruth(state.truth) });
   }
 
@@ -152,7 +165,8 @@ class Explorer {
     const found = await this.#scan(disk);
     if (found !== undefined) this.#assertVerdict(state, found, promised);
     if (harm !== undefined && found !== undefined) assertSeen(found, harm);
-    if (depth === 1 && harm === undefined && promised && this.#dice.chance(DEEPER_SHARE)) this.#watchMending(state);
+    const deeper = depth === 1 && harm === undefined && promised && !(kept && state.forgets);
+    if (deeper && this.#dice.chance(DEEPER_SHARE)) this.#watchMending(state);
     // Where nothing is wrong, recovering first would only be the same scan again.
     const first = found !== undefined && !found.ok && (!found.startable || this.#dice.chance(0.5));
     if (first) await this.#recover(disk, truth, promised);
@@ -168,7 +182,7 @@ class Explorer {
   }
 
   #watchMending({ disk, truth, kept, neverCut, what }: State): void {
-    const about = () => ({ truth, neverCut: kept && neverCut, mending: true, depth: 2 }) as const;
+    const about = () => ({ truth, neverCut: kept && neverCut, mending: true, depth: 2, forgets: false }) as const;
     this.#watch(disk, CUT_SHARE, about, `${what}; then `);
   }
 

@@ -1,6 +1,6 @@
 // Cuts the power of a real file system under a writing process, again and again. It runs in a mount namespace of its own, so
 // that mounts and loop devices vanish with it, and it uses the built package. One JSON line a cut goes to its standard output.
-// Arguments: ext4 or xfs, a directory to work in, how many cuts, a seed, the size of a segment (or nothing), the durability.
+// Arguments: xfs, or ext4 with its way of journalling ("ext4:writeback"), a directory to work in, how many cuts, a seed, the size of a segment (or nothing), the durability.
 //
 // `xfs_io -x -c shutdown` (FS_IOC_SHUTDOWN) stops a file system at once and throws its page cache away, as a power cut
 // does; mounting it again replays the journal.
@@ -14,7 +14,9 @@ import { recover } from "../../dist/ops/recover.js";
 import { scan } from "../../dist/ops/scan.js";
 import { LiveWriter, run } from "./live-writer.mjs";
 
-const [type, work, cuts, seed, segmentBytes, durability] = process.argv.slice(2);
+const [disktype, work, cuts, seed, segmentBytes, durability] = process.argv.slice(2);
+const [type, data] = disktype.split(":");
+const MOUNTED = data === undefined ? "loop" : `loop,data=${data}`;
 const CUTS_PER_STORE = 5; // a growing store would make the check the whole work
 const images = join(work, "images");
 const image = join(images, "disk.img");
@@ -34,7 +36,7 @@ function makeDisk() {
   run("mount", "-t", "tmpfs", "-o", "size=600m", "papyra-test", images); // a loop device over a real disk syncs 30 times slower
   run("truncate", "-s", type === "xfs" ? "320M" : "64M", image);
   run(`mkfs.${type}`, "-q", image);
-  run("mount", "-o", "loop", image, disk);
+  run("mount", "-o", MOUNTED, image, disk);
 }
 
 /** Lets the writer acknowledge for a while, then cuts the power. Only what was heard before the cut counts. */
@@ -50,7 +52,7 @@ async function cutUnder(writer) {
 /** Fails when the writer has left a file open. */
 function mountAgain() {
   run("umount", disk);
-  run("mount", "-o", "loop", image, disk);
+  run("mount", "-o", MOUNTED, image, disk);
 }
 
 /** What is wrong with the store after a cut, by a ledger of everything that was acknowledged. */

@@ -1,10 +1,12 @@
 // A random life of a store, by its seed: writing alone and together, sealing, rotating, compacting, taking snapshots,
-// damage and its recovery, closing, opening again, kills and power cuts. It keeps a ledger of what was promised.
+// damage and its recovery, closing, opening again, kills and power cuts; and, where somebody plans them, calls that fail. It
+// keeps a ledger of what was promised.
 import assert from "node:assert/strict";
 import { digestOf } from "../../src/actors/digest.ts";
 import type { FileStoreOptions } from "../../src/backends/file-options.ts";
 import { openStore } from "../../src/backends/open.ts";
 import type { Store } from "../../src/backends/store.ts";
+import { isPapyraError, type PapyraError } from "../../src/errors.ts";
 import { LOG_NAMES, type LogName } from "../../src/log/record.ts";
 import type { RetentionPolicy } from "../../src/log/retention.ts";
 import { compact, compactStore } from "../../src/ops/compact.ts";
@@ -12,7 +14,8 @@ import { recover } from "../../src/ops/recover.ts";
 import { scan } from "../../src/ops/scan.ts";
 import { SimDisk } from "../../src/testing/sim-disk.ts";
 import { seededNumbers } from "../../src/testing/sim-survival.ts";
-import { assertKept, backendOn, contentOf, fork, type Ledger, newLedger, PATH, put } from "./scenario.ts";
+import { harmOne } from "./harm.ts";
+import { assertKept, backendOn, contentOf, fork, type Ledger, newLedger, put } from "./scenario.ts";
 
 export const QUARANTINE = { mode: "quarantine", quarantineDir: "/data/quarantine" } as const;
 
@@ -59,7 +62,15 @@ export function diceOf(seed: number) {
 const LARGE_BYTES = 40 << 10;
 const BUSY = ["events", "journal", "journal", "events", "audits", "dead_letters"] as const;
 
-/** One store and its machine. `onDisk` is told of each new machine. */
+/** Who looks at a life. */
+export interface Witness {
+  /** Told of each new machine. */
+  onDisk(disk: SimDisk): void;
+  /** Told of each failure, before another process takes over; throws one that no disk is to blame for. Without it all are. */
+  onFailure?(error: unknown): void;
+}
+
+/** One store and its machine. */
 export class RandomLife {
   readonly truth: Truth = newTruth();
   readonly options: Partial<FileStoreOptions>;
@@ -72,12 +83,14 @@ export class RandomLife {
   mending = false;
   disk: SimDisk;
   readonly #dice: Dice;
-  readonly #onDisk: (disk: SimDisk) => void;
+  readonly #witness: Witness;
+  /** Of snapshots that were handed to the store: by the number in the payload, what they are of. */
+  readonly #snapshots = new Map<number, { readonly actor: number; readonly journalSeq: number }>();
   #store: Store | undefined;
 
-  constructor(seed: number, onDisk: (disk: SimDisk) => void) {
+  constructor(seed: number, witness: Witness) {
     this.#dice = diceOf(seed);
-    this.#onDisk = onDisk;
+    this.#witness = witness;
     const dice = this.#dice;
     this.options = {
       segmentBytes: dice.of([4096, 4096, 6000, 1 << 20]),
@@ -91,11 +104,36 @@ export class RandomLife {
   }
 
   async run(): Promise<void> {
-    this.#onDisk(this.disk);
-    this.#store = await openStore(this.#backend());
+    this.#witness.onDisk(this.disk);
+    await this.#attempt(async () => void (this.#store = await openStore(this.#backend())));
     const steps = 5 + this.#dice.below(8);
-    for (let i = 0; i < steps; i++) await this.#step();
-    await this.#close();
+    for (let i = 0; i < steps; i++) await this.#attempt(() => this.#step());
+    await this.#attempt(() => this.#close());
+  }
+
+  /** When a call of the disk fails in it, the process ends, or the machine, and another one takes over. */
+  async #attempt(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (this.#witness.onFailure === undefined) throw error;
+      await this.#assertFailStop(error);
+      this.#witness.onFailure(error);
+      this.story.push(`failed with ${(error as PapyraError).code}`);
+      await this.#attempt(() => this.#crash());
+    }
+  }
+
+  /** A writer that has failed does not acknowledge one more record. */
+  async #assertFailStop(error: unknown): Promise<void> {
+    if (!isPapyraError(error, "OUTCOME_UNKNOWN") && !isPapyraError(error, "STORE_POISONED")) return;
+    const store = this.#store;
+    if (store === undefined) return; // it was the writer of a compaction
+    const refused: unknown = await put(store, this.truth, this.#dice.of(BUSY), 1).catch((failure: unknown) => failure);
+    assert.ok(
+      isPapyraError(refused, "STORE_POISONED"),
+      `after ${error.message} the writer goes on: ${String(refused)}`,
+    );
   }
 
   #backend() {
@@ -149,6 +187,7 @@ export class RandomLife {
     if (journalSeq === undefined || revision === undefined) return;
     const n = this.truth.next++;
     this.truth.attempted.get("snapshots")?.add(n);
+    this.#snapshots.set(n, { actor, journalSeq });
     const payload = { n };
     const about = { kind: "snapshot", system_id: "sim", persistence_id: `p/${actor}`, revision } as const;
     const record = { ...about, journal_seq: journalSeq, digest: digestOf(payload), payload };
@@ -210,15 +249,23 @@ export class RandomLife {
 
   /** The process dies, or the machine; another one goes on. */
   async #crash(): Promise<void> {
-    const cut = this.#dice.chance(0.5);
+    const cut = this.#dice.chance(0.5) || this.#witness.onFailure !== undefined;
     const before = this.disk;
     this.disk = cut ? before.reboot(this.#dice.below(1 << 30)) : before.kill();
     if (cut) this.rebooted = true;
     if (cut && this.options.durability !== "fsync") this.#forgetAll(); // what is there now is believed below
-    this.#onDisk(this.disk);
-    if (!(await scan(this.#backend())).startable) await this.#recover();
+    this.#store = undefined;
+    this.#witness.onDisk(this.disk);
+    if (await this.#needsRecovery()) await this.#recover();
     this.#store = await openStore(this.#backend());
     await this.#believeWhatIsThere();
+  }
+
+  async #needsRecovery(): Promise<boolean> {
+    const found = await scan(this.#backend()).catch((error: unknown) => {
+      if (!isPapyraError(error, "STORE_NOT_FOUND")) throw error; // there is no store yet
+    });
+    return found?.startable === false;
   }
 
   async #recover() {
@@ -241,6 +288,11 @@ export class RandomLife {
       for (const [seq, n] of present) this.truth.acknowledged.get(log)?.set(seq, n);
       this.truth.harmed.get(log)?.clear();
     }
+    // Nobody was told of one that is there all the same: whoever compacts knows it.
+    for (const [seq, n] of content.get("snapshots") ?? []) {
+      const about = this.#snapshots.get(n);
+      if (about !== undefined) this.truth.snapshots.set(seq, about);
+    }
   }
 
   async #close(): Promise<void> {
@@ -257,30 +309,4 @@ export function withoutLosses(truth: Truth, content: Map<LogName, Map<number, nu
     for (const seq of allowed) if (content.get(log)?.get(seq) === undefined) rest.acknowledged.get(log)?.delete(seq);
   }
   return rest;
-}
-
-/** Damages one byte of one promised record that no compaction may take out; which one it was. */
-export async function harmOne(
-  disk: SimDisk,
-  options: Partial<FileStoreOptions>,
-  truth: Truth,
-  dice: Dice,
-): Promise<{ readonly log: LogName; readonly seq: number } | undefined> {
-  const { segments } = await backendOn(disk, options).view();
-  const { name, log } = dice.of(segments);
-  if (log === undefined) return undefined;
-  const bytes = disk.content(`${PATH}/${name}`);
-  const lines = [...bytes.toString("latin1").matchAll(/^\{"seq":(\d+),[^\n]*\n/gm)];
-  const promised = lines.filter(([, text]) => {
-    const seq = Number(text);
-    const expected = truth.mayGo.get(log)?.has(seq) || truth.harmed.get(log)?.has(seq);
-    return truth.acknowledged.get(log)?.has(seq) && !expected;
-  });
-  if (promised.length === 0) return undefined;
-  const line = dice.of(promised);
-  const at = line.index + dice.below(line[0].length - 1); // the line break is no part of the record
-  disk.corrupt(`${PATH}/${name}`, (content) => content.fill((bytes[at] as number) ^ (1 << dice.below(8)), at, at + 1));
-  const seq = Number(line[1]);
-  truth.harmed.get(log)?.add(seq);
-  return { log, seq };
 }

@@ -21,6 +21,8 @@ const FAULTS: readonly [string, { readonly code: string; readonly errno: RegExp;
     { code: "STORAGE_FAILED|STORE_NOT_FOUND", errno: /^(ENOENT)?$/, says: /removed or replaced|check the path/ },
   ],
   ["immutable-file", { code: "STORAGE_FAILED", errno: /^EPERM$/, says: /attributes/ }],
+  ["no-inodes", { code: "STORAGE_FULL", errno: /^ENOSPC$/, says: /free some space/ }],
+  ["append-only-file", { code: "STORAGE_FAILED", errno: /^EPERM$/, says: /attributes/ }],
 ];
 const UNDER_ACTORS = ["turned-read-only", "open-files-limit", "full-disk"] as const;
 const skipped = FAULTS.length + UNDER_ACTORS.length;

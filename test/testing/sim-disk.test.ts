@@ -11,6 +11,7 @@ describe("planned faults", () => {
       EIO: "STORAGE_FAILED",
       EMFILE: "STORAGE_FAILED",
       EROFS: "STORAGE_FAILED",
+      EINTR: "STORAGE_FAILED",
       ENOSPC: "STORAGE_FULL",
     };
     for (const [errno, code] of Object.entries(codes)) {

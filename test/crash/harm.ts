@@ -1,0 +1,32 @@
+// Damage to a store of which it is known what was promised.
+import type { FileStoreOptions } from "../../src/backends/file-options.ts";
+import type { LogName } from "../../src/log/record.ts";
+import type { SimDisk } from "../../src/testing/sim-disk.ts";
+import type { Dice, Truth } from "./random-scenario.ts";
+import { backendOn, PATH } from "./scenario.ts";
+
+/** Damages one byte of one promised record that no compaction may take out; which one it was. */
+export async function harmOne(
+  disk: SimDisk,
+  options: Partial<FileStoreOptions>,
+  truth: Truth,
+  dice: Dice,
+): Promise<{ readonly log: LogName; readonly seq: number } | undefined> {
+  const { segments } = await backendOn(disk, options).view();
+  const { name, log } = dice.of(segments);
+  if (log === undefined) return undefined;
+  const bytes = disk.content(`${PATH}/${name}`);
+  const lines = [...bytes.toString("latin1").matchAll(/^\{"seq":(\d+),[^\n]*\n/gm)];
+  const promised = lines.filter(([, text]) => {
+    const seq = Number(text);
+    const expected = truth.mayGo.get(log)?.has(seq) || truth.harmed.get(log)?.has(seq);
+    return truth.acknowledged.get(log)?.has(seq) && !expected;
+  });
+  if (promised.length === 0) return undefined;
+  const line = dice.of(promised);
+  const at = line.index + dice.below(line[0].length - 1); // the line break is no part of the record
+  disk.corrupt(`${PATH}/${name}`, (content) => content.fill((bytes[at] as number) ^ (1 << dice.below(8)), at, at + 1));
+  const seq = Number(line[1]);
+  truth.harmed.get(log)?.add(seq);
+  return { log, seq };
+}
