@@ -5,7 +5,7 @@ import { LOG_NAMES, type LogName } from "../../src/log/record.ts";
 import { account } from "../../src/ops/account.ts";
 import type { ScanReport } from "../../src/ops/scan.ts";
 import type { SimDisk } from "../../src/testing/sim-disk.ts";
-import type { Truth } from "./random-scenario.ts";
+import type { Truth } from "./truth.ts";
 import { backendOn } from "./scenario.ts";
 
 /** A promised record was damaged: the scan must not say that all is well, nor that nothing was lost. */

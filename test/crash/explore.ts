@@ -19,7 +19,8 @@ import { type Explored, nothingExplored } from "./explored.ts";
 import { assertAccounted, assertSeen, forgetLosses } from "./explore-oracle.ts";
 import { harmOne } from "./harm.ts";
 import { FORGETS, planFaults } from "./planned-faults.ts";
-import { type Dice, diceOf, forkTruth, QUARANTINE, RandomLife, type Truth, withoutLosses } from "./random-scenario.ts";
+import { type Dice, diceOf, QUARANTINE, RandomLife } from "./random-scenario.ts";
+import { forkTruth, type Truth, withoutLosses } from "./truth.ts";
 import { assertKept, backendOn, contentOf, PATH, put } from "./scenario.ts";
 
 /** Before one of these nothing is different from what it was before the call ahead of it. */

@@ -2,7 +2,8 @@
 import type { FileStoreOptions } from "../../src/backends/file-options.ts";
 import type { LogName } from "../../src/log/record.ts";
 import type { SimDisk } from "../../src/testing/sim-disk.ts";
-import type { Dice, Truth } from "./random-scenario.ts";
+import type { Dice } from "./random-scenario.ts";
+import type { Truth } from "./truth.ts";
 import { backendOn, PATH } from "./scenario.ts";
 
 /** Damages one byte of one promised record that no compaction may take out; which one it was. */

@@ -6,7 +6,7 @@ import { digestOf } from "../../src/actors/digest.ts";
 import type { FileStoreOptions } from "../../src/backends/file-options.ts";
 import { openStore } from "../../src/backends/open.ts";
 import type { Store } from "../../src/backends/store.ts";
-import { isPapyraError, type PapyraError } from "../../src/errors.ts";
+import { ensureError, isPapyraError, type PapyraError } from "../../src/errors.ts";
 import { LOG_NAMES, type LogName } from "../../src/log/record.ts";
 import type { RetentionPolicy } from "../../src/log/retention.ts";
 import { compact, compactStore } from "../../src/ops/compact.ts";
@@ -15,35 +15,10 @@ import { scan } from "../../src/ops/scan.ts";
 import { SimDisk } from "../../src/testing/sim-disk.ts";
 import { seededNumbers } from "../../src/testing/sim-survival.ts";
 import { harmOne } from "./harm.ts";
-import { assertKept, backendOn, contentOf, fork, type Ledger, newLedger, put } from "./scenario.ts";
+import { assertKept, backendOn, contentOf, put } from "./scenario.ts";
+import { newTruth, type Truth, withoutLosses } from "./truth.ts";
 
 export const QUARANTINE = { mode: "quarantine", quarantineDir: "/data/quarantine" } as const;
-
-/** A ledger that also knows what a compaction may take out, and what was damaged on purpose. */
-export interface Truth extends Ledger {
-  /** By log: seqs that may be gone if a gap record says `compacted`. */
-  readonly mayGo: Map<LogName, Set<number>>;
-  /** By log: seqs whose bytes were damaged. */
-  readonly harmed: Map<LogName, Set<number>>;
-  /** By seq in the snapshots: whose state it is, and the journal seq that it covers. */
-  readonly snapshots: Map<number, { readonly actor: number; readonly journalSeq: number }>;
-}
-
-const setsByLog = () => new Map(LOG_NAMES.map((log) => [log, new Set<number>()]));
-
-export function newTruth(): Truth {
-  return { ...newLedger(), mayGo: setsByLog(), harmed: setsByLog(), snapshots: new Map() };
-}
-
-export function forkTruth(truth: Truth): Truth {
-  const copy = (sets: Map<LogName, Set<number>>) => new Map([...sets].map(([log, all]) => [log, new Set(all)]));
-  return {
-    ...fork(truth),
-    mayGo: copy(truth.mayGo),
-    harmed: copy(truth.harmed),
-    snapshots: new Map(truth.snapshots),
-  };
-}
 
 export type Dice = ReturnType<typeof diceOf>;
 
@@ -204,13 +179,18 @@ export class RandomLife {
     const count = beside ? 1 + this.#dice.below(4) : 0;
     this.#allowToGo(log, count);
     const { retention } = this;
-    if (beside) {
-      const store = this.#store as Store;
-      await Promise.all([compactStore(store, { retention }), put(store, this.truth, log, count)]);
-      return;
-    }
+    const store = this.#store as Store;
+    if (!beside) await this.#close();
+    const compacting = beside ? compactStore(store, { retention }) : compact(this.#backend(), { retention });
+    const [outcome] = await Promise.all([
+      compacting.then(() => undefined, ensureError),
+      beside ? put(store, this.truth, log, count) : undefined,
+    ]);
     await this.#close();
-    await compact(this.#backend(), { retention });
+    // What a failed write left behind, and nobody was promised, is for a recovery to take out first.
+    const isDamaged = isPapyraError(outcome, "LOG_DAMAGED") && !(await scan(this.#backend())).ok;
+    if (isDamaged) await this.#recover();
+    else if (outcome !== undefined) throw outcome;
     this.#store = await openStore(this.#backend());
   }
 
@@ -299,14 +279,4 @@ export class RandomLife {
     await this.#store?.close();
     this.#store = undefined;
   }
-}
-
-/** The ledger without the absent seqs that may be absent. */
-export function withoutLosses(truth: Truth, content: Map<LogName, Map<number, number>>): Ledger {
-  const rest = fork(truth);
-  for (const log of LOG_NAMES) {
-    const allowed = [...(truth.mayGo.get(log) ?? []), ...(truth.harmed.get(log) ?? [])];
-    for (const seq of allowed) if (content.get(log)?.get(seq) === undefined) rest.acknowledged.get(log)?.delete(seq);
-  }
-  return rest;
 }
