@@ -123,7 +123,7 @@ class FilesClaim implements Claim {
         return { segment: activeName(log), id, offset: end };
       });
       await this.#assertSoleWriter();
-      await settleAll(parts.flatMap((part) => [this.#appendOne(part), this.#inPlace(part.log)]));
+      await settleAll(parts.flatMap((part) => [appendTo(this.#open(part.log), part), this.#inPlace(part.log)]));
       const synced = this.#options.durability === "fsync" ? parts.map(({ log }) => syncLog(this.#open(log))) : [];
       underway?.();
       await settleAll(synced);
@@ -256,10 +256,6 @@ class FilesClaim implements Claim {
   /** While the bytes are on their way, since it must be known before the acknowledgement and not before the write. */
   #inPlace(log: LogName): Promise<void> {
     return assertInPlace(this.#env.fs, this.#open(log));
-  }
-
-  #appendOne(part: AppendPart): Promise<void> {
-    return appendTo(this.#open(part.log), part.bytes, part.lastSeq);
   }
 
   #scheduleSync(): void {

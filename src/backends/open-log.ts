@@ -2,6 +2,7 @@
 import { writeAll } from "../env/durable.ts";
 import type { Fs, OpenFile } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
+import type { AppendPart } from "./backend.ts";
 
 export interface OpenLog {
   readonly file: OpenFile;
@@ -35,7 +36,7 @@ export async function openLog(fs: Fs, path: string, bytes: number, lastSeq: numb
 }
 
 /** Writes whole lines behind the last ones. */
-export async function appendTo(open: OpenLog, bytes: Uint8Array, lastSeq: number): Promise<void> {
+export async function appendTo(open: OpenLog, { bytes, lastSeq }: AppendPart): Promise<void> {
   await writeAll(open.file, bytes, open.end);
   open.end += bytes.length;
   open.written = lastSeq;
