@@ -99,9 +99,9 @@ export const MUTANTS = [
   {
     name: "the mark runs ahead of the data",
     file: "src/backends/files-claim.ts",
-    find: "      await settleAll(parts.flatMap((part) => [this.#appendOne(part), this.#inPlace(part.log)]));",
+    find: "      await settleAll(parts.flatMap((part) => [appendTo(this.#open(part.log), part), this.#inPlace(part.log)]));",
     replace:
-      "      for (const part of parts) Object.assign(this.#open(part.log), { written: part.lastSeq, durable: part.lastSeq });\n      await this.#writeMark();\n      await settleAll(parts.flatMap((part) => [this.#appendOne(part), this.#inPlace(part.log)]));",
+      "      for (const part of parts) Object.assign(this.#open(part.log), { written: part.lastSeq, durable: part.lastSeq });\n      await this.#writeMark();\n      await settleAll(parts.flatMap((part) => [appendTo(this.#open(part.log), part), this.#inPlace(part.log)]));",
     tests: CRASH,
   },
   {
