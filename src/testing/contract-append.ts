@@ -4,6 +4,7 @@ import { openStore } from "../backends/open.ts";
 import type { NewRecord } from "../log/record.ts";
 import { LOG_NAMES } from "../log/record.ts";
 import {
+  bytesOf,
   collect,
   type ContractCase,
   contractCase,
@@ -209,8 +210,7 @@ const ends: readonly ContractCase[] = [
     const view = await place.backend().view();
     assert.deepEqual(view.identity, identity);
     for (const segment of view.segments) {
-      const chunks = await collect(place.backend().read(segment.name, 0, segment.bytes));
-      const [line] = linesIn(Buffer.concat(chunks.map((chunk) => Buffer.from(chunk))));
+      const [line] = linesIn(await bytesOf(place.backend().read(segment.name, 0, segment.bytes)));
       const { store, lineage } = identity;
       assert.deepEqual(JSON.parse(String(line)), { papyra: 1, log: segment.log, store, lineage });
     }

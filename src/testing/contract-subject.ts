@@ -100,6 +100,13 @@ export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
 }
 
 /** The seqs that a reading yields. */
+/** A chunk is valid until the next is asked for, or the reading ends: so they are copied. */
+export async function bytesOf(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const chunk of chunks) parts.push(Buffer.from(chunk));
+  return Buffer.concat(parts);
+}
+
 export async function seqsOf(records: AsyncIterable<LogRecord>): Promise<number[]> {
   return (await collect(records)).map((record) => record.seq);
 }

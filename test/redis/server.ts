@@ -123,7 +123,8 @@ export class RedisServer {
 
   async stop(): Promise<void> {
     await this.kill();
-    await rm(this.directory, { recursive: true, force: true });
+    // What the server forked may write for a moment longer.
+    await rm(this.directory, { recursive: true, force: true, maxRetries: 10 });
   }
 
   /** A client that does what it is told, behind the store's back. */
