@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { LongestFirst } from "./test/longest-first.ts";
 
 const source = (path: string): string => fileURLToPath(new URL(`src/${path}`, import.meta.url));
 
@@ -18,6 +19,8 @@ export default defineConfig({
     testTimeout: 300_000,
     hookTimeout: 120_000,
     pool: "forks",
-    maxWorkers: 2,
+    // On two processors: many tests wait for a disk, a server or another process.
+    maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
   },
 });
