@@ -1918,10 +1918,18 @@ export const MUTANTS = [
   {
     name: "compaction supersedes an empty segment by name and leaves it there for ever",
     file: "src/ops/compact-groups.ts",
-    find: "if (last !== undefined && begun === true) last.push(share);",
-    replace: "if (last !== undefined && begun === undefined) last.push(share);",
+    find: "if (unit !== undefined && (begun === true || unsealed)) unit.push(share);",
+    replace: "if (unit !== undefined && unsealed) unit.push(share);",
     tests: ["test/compact.test.ts"],
     filter: "empty segments where the next one begins",
+  },
+  {
+    name: "compaction gives a seal to a segment of which the next one says that it has none",
+    file: "src/ops/compact-groups.ts",
+    find: "if (unit !== undefined && (begun === true || unsealed)) unit.push(share);",
+    replace: "if (unit !== undefined && begun === true) unit.push(share);",
+    tests: ["test/crash/sealed-not-closed.test.ts"],
+    filter: "a chain that holds",
   },
   {
     name: "compaction joins segments over an empty one that it does not see",

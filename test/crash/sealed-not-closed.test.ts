@@ -1,10 +1,11 @@
 // An active segment that ends in a seal, as a crash between sealing and closing it leaves it, behind a segment that was closed
-// because of an unfinished write and has no seal, as the new one says. One recovery mends all that.
+// because of an unfinished write and has no seal, as the new one says. One recovery mends all that, and a compaction keeps it so.
 import { expect, test } from "vitest";
 import { openStore } from "../../src/backends/open.ts";
 import type { Store } from "../../src/backends/store.ts";
 import { parseObject } from "../../src/log/codec.ts";
 import { asSeal } from "../../src/log/seal.ts";
+import { compact } from "../../src/ops/compact.ts";
 import { recover, type RecoverReport } from "../../src/ops/recover.ts";
 import { scan } from "../../src/ops/scan.ts";
 import { SimDisk } from "../../src/testing/sim-disk.ts";
@@ -92,3 +93,19 @@ test.each<[string, (bytes: Buffer) => Buffer, number[]]>([
   await assertMended(disk, ledger);
   expect([sealsIn(disk, CLOSED).length, sealsIn(disk, ACTIVE)]).toEqual([1, []]);
 });
+
+test.each([10, 9, 8, 5, 1])(
+  "a compaction that leaves %i of 11 events leaves a chain that holds",
+  async (maxRecords) => {
+    const { disk, ledger } = await sealedNotClosed();
+    await recover(backendOn(disk), QUARANTINE);
+    const store = await openStore(backendOn(disk));
+    for (let i = 0; i < 3; i++) {
+      await put(store, ledger, "events", 2, 1000);
+      await store.maintain("seal", (work) => work.seal("events"));
+    }
+    await store.close();
+    await compact(backendOn(disk, { segmentBytes: 4096 }), { retention: { events: { maxRecords } } });
+    expect(await scan(backendOn(disk))).toMatchObject({ ok: true, anomalies: [] });
+  },
+);
