@@ -210,6 +210,27 @@ export const MUTANTS = [
     filter: "mends sealed segments",
   },
   {
+    name: "recovery seals a segment of which the seal of the active one says that it has none",
+    file: "src/ops/seals.ts",
+    find: "closed[i + 1] ?? (astray.length > 0 ? undefined : active)",
+    replace: "closed[i + 1]",
+    tests: ["test/crash/sealed-not-closed.test.ts"],
+  },
+  {
+    name: "recovery believes a seal that it takes out of the active segment",
+    file: "src/ops/seals.ts",
+    find: "closed[i + 1] ?? (astray.length > 0 ? undefined : active)",
+    replace: "closed[i + 1] ?? active",
+    tests: ["test/crash/sealed-not-closed.test.ts"],
+  },
+  {
+    name: "recovery takes a seal out of the active segment, and the segment before is left without one",
+    file: "src/ops/seals.ts",
+    find: "astray.length > 0 && newest !== undefined ? new Set([...named, newest.name]) : named",
+    replace: "named",
+    tests: ["test/crash/sealed-not-closed.test.ts"],
+  },
+  {
     name: "a seal that is missing is not noticed",
     file: "src/backends/check.ts",
     find: "      this.#reportUnsealed();\n",
@@ -1897,10 +1918,18 @@ export const MUTANTS = [
   {
     name: "compaction supersedes an empty segment by name and leaves it there for ever",
     file: "src/ops/compact-groups.ts",
-    find: "if (last !== undefined && begun === true) last.push(share);",
-    replace: "if (last !== undefined && begun === undefined) last.push(share);",
+    find: "if (unit !== undefined && (begun === true || unsealed)) unit.push(share);",
+    replace: "if (unit !== undefined && unsealed) unit.push(share);",
     tests: ["test/compact.test.ts"],
     filter: "empty segments where the next one begins",
+  },
+  {
+    name: "compaction gives a seal to a segment of which the next one says that it has none",
+    file: "src/ops/compact-groups.ts",
+    find: "if (unit !== undefined && (begun === true || unsealed)) unit.push(share);",
+    replace: "if (unit !== undefined && begun === true) unit.push(share);",
+    tests: ["test/crash/sealed-not-closed.test.ts"],
+    filter: "a chain that holds",
   },
   {
     name: "compaction joins segments over an empty one that it does not see",

@@ -18,7 +18,8 @@ const MERGED_BYTES = 256 << 20;
 
 /**
  * The groups of the closed segments of a log, in its order. An empty segment, of which recovery has left no line, goes with the
- * one that begins at the same seq: the name of what that becomes supersedes it as well.
+ * one that begins at the same seq: the name of what that becomes supersedes it as well. One without a seal goes with the one
+ * behind it, whose seal says that there is none: what they become has one.
  */
 export function formGroups(
   shares: readonly SegmentShare[],
@@ -26,7 +27,7 @@ export function formGroups(
   sameLineage: (a: Segment, b: Segment) => boolean,
 ): Group[] {
   const target = Math.min(segmentBytes, MERGED_BYTES);
-  const units = withEmptyOnes(shares);
+  const units = unitsOf(shares, sameLineage);
   const joins = units.map((unit, i) => {
     const small = keptOf(unit) <= target / 4;
     return changes(unit) || (small && (changes(units[i - 1]) || changes(units[i + 1])));
@@ -53,13 +54,15 @@ export function formGroups(
   return groups.filter(changes).map(asGroup);
 }
 
-/** Each segment with the empty ones in front of it that have the same first seq in their names. */
-function withEmptyOnes(shares: readonly SegmentShare[]): SegmentShare[][] {
+/** What goes together, or stays. */
+function unitsOf(shares: readonly SegmentShare[], sameLineage: (a: Segment, b: Segment) => boolean): SegmentShare[][] {
   const units: SegmentShare[][] = [];
   for (const share of shares) {
-    const last = units.at(-1);
-    const begun = last?.every((one) => isEmpty(one) && one.segment.firstSeq === share.segment.firstSeq);
-    if (last !== undefined && begun === true) last.push(share);
+    const unit = units.at(-1);
+    const last = unit?.at(-1);
+    const begun = unit?.every((one) => isEmpty(one) && one.segment.firstSeq === share.segment.firstSeq);
+    const unsealed = last !== undefined && !last.sealed && !isEmpty(last) && sameLineage(last.segment, share.segment);
+    if (unit !== undefined && (begun === true || unsealed)) unit.push(share);
     else units.push([share]);
   }
   return units;

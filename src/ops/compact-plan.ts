@@ -10,6 +10,7 @@ import { type Entry, type Gap, linesOf, type Run } from "../log/lines.ts";
 import { intersect, normalise } from "../log/ranges.ts";
 import type { GapRecord, JournalRecord, LogName, SnapshotRecord } from "../log/record.ts";
 import type { RetentionPolicy } from "../log/retention.ts";
+import { asSeal } from "../log/seal.ts";
 import { quoted } from "../quoted.ts";
 import { expiredBefore } from "./expired.ts";
 import { coverOf, type GoneOfJournal, type SnapshotCover } from "./snapshot-cover.ts";
@@ -24,6 +25,8 @@ export interface SegmentShare {
   readonly goneBytes: number;
   /** The last seq that stands in it, or 0. */
   readonly lastSeq: number;
+  /** It has a seal. */
+  readonly sealed: boolean;
 }
 
 /** What goes of one log. */
@@ -169,6 +172,7 @@ async function shareOut(
   const shares = new Map(own.map((segment) => [segment.id, new Share(segment)]));
   const onEntry = (entry: Entry, segment: Segment): void => {
     if (entry.type === "run" || entry.type === "gap") shares.get(segment.id)?.add(entry, goes);
+    if (entry.type === "control" && asSeal(entry.fields) !== undefined) shares.get(segment.id)?.noteSeal();
   };
   await checkLog(backend, view, log, { live: view.writer !== undefined, findingsMax: 1, signal, onEntry });
   const all = [...shares.values()];
@@ -195,6 +199,7 @@ class Share implements SegmentShare {
   gone = 0;
   goneBytes = 0;
   lastSeq = 0;
+  sealed = false;
   /** Lines that go and are no gap records. */
   records = 0;
   /** The seqs that go, in order. */
@@ -216,6 +221,10 @@ class Share implements SegmentShare {
       this.lastSeq = seq;
       seq += 1;
     }
+  }
+
+  noteSeal(): void {
+    this.sealed = true;
   }
 
   keepAll(): void {

@@ -191,7 +191,8 @@ class Compaction {
       const share = byId.get(segment.id);
       if (share === undefined || segment.active || segment.log !== log) continue;
       const seal = share.segment.active ? await lastSeal(backend, segment, seedIn(view, segment)) : undefined;
-      now.push({ ...share, segment, bytes: segment.bytes, lastSeq: seal?.seal.last_seq ?? share.lastSeq });
+      const { last_seq: lastSeq = share.lastSeq } = seal?.seal ?? {};
+      now.push({ ...share, segment, bytes: segment.bytes, lastSeq, sealed: share.sealed || seal !== undefined });
     }
     return now;
   }

@@ -45,15 +45,23 @@ export async function planSeals(
     lastSeal(backend, segment, seedOf(lineOf(segment)));
   const all = view.segments.filter((segment) => segment.log === log);
   const closed = all.filter((segment) => !segment.active);
+  const newest = closed.at(-1);
+  const active = all.find((segment) => segment.active);
+  // It was changed, or its seal is about other bytes, and it goes on to be written: no seal belongs there.
+  const astray = active !== undefined && named.has(active.name) ? await allSeals(backend, active, lineOf(active)) : [];
+  // Nothing says any more that the segment before has none: then it gets its own.
+  const judged = astray.length > 0 && newest !== undefined ? new Set([...named, newest.name]) : named;
   let before: readonly string[] = [];
   for (const [i, segment] of closed.entries()) {
-    if (!named.has(segment.name)) {
+    if (!judged.has(segment.name)) {
       before = digestsOf(await sealOf(segment));
       continue;
     }
     const identityLine = lineOf(segment);
     const old = await allSeals(backend, segment, identityLine);
-    const next = closed[i + 1] === undefined ? undefined : await sealOf(closed[i + 1] as Segment);
+    // The active one has a seal as well when it was sealed and not closed yet: opening closes it with that.
+    const behind = closed[i + 1] ?? (astray.length > 0 ? undefined : active);
+    const next = behind === undefined ? undefined : await sealOf(behind);
     const seal = await newSeal(backend, segment, { identityLine, old, next, before });
     before = old.flatMap(digestsOf);
     if (seal === undefined) continue;
@@ -64,10 +72,7 @@ export async function planSeals(
       removed.push({ segment: segment.name, finding: replacedSeal(log, segment.name, offset, length) });
     }
   }
-  const active = all.find((segment) => segment.active && named.has(segment.name));
-  const astray = active === undefined ? [] : await allSeals(backend, active, lineOf(active));
   if (active !== undefined && astray.length > 0) {
-    // It goes on to be written, so that no seal belongs there: it was sealed and not closed yet, or it is another one's copy.
     segments.push(replacing(active, astray, undefined));
     for (const { offset, length } of astray) {
       removed.push({ segment: active.name, finding: replacedSeal(log, active.name, offset, length) });
