@@ -28,6 +28,9 @@ if (share > 1) {
   );
 }
 const results = [];
+const running = new Set();
+process.on("exit", () => running.forEach(endGroup));
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(130));
 
 async function plant(mutant) {
   const dir = mkdtempSync(join(tmpdir(), "papyra-mutant-"));
@@ -78,13 +81,25 @@ function vitest(dir, mutant) {
       cwd: dir,
       stdio: "ignore",
       env: { ...process.env, PAPYRA_SEEDS: "3" },
+      detached: true, // a group of its own: a bug may loop in a worker, which outlives the process that started it
     });
-    const timer = setTimeout(() => child.kill("SIGKILL"), 240_000);
+    running.add(child.pid);
+    const timer = setTimeout(() => endGroup(child.pid), 240_000);
     child.on("exit", (code) => {
       clearTimeout(timer);
+      endGroup(child.pid);
+      running.delete(child.pid);
       resolve(code);
     });
   });
+}
+
+function endGroup(pid) {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // nobody of it is left
+  }
 }
 
 await Promise.all(
