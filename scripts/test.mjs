@@ -41,7 +41,7 @@ rmSync(dir, { recursive: true, force: true });
 
 if (args.length === 0 && failed === 0) {
   // All of them take too long for each run: `npm run mutants` plants all.
-  const planting = [join(root, "scripts/mutants.mjs"), "--share", process.env.PAPYRA_MUTANTS_SHARE ?? "24"];
+  const planting = [join(root, "scripts/mutants.mjs"), "--share", process.env.PAPYRA_MUTANTS_SHARE ?? "32"];
   const mutants = spawnSync(process.execPath, planting, { cwd: root, encoding: "utf8" });
   process.stdout.write(mutants.stdout);
   process.stderr.write(mutants.stderr);
