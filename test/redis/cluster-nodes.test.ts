@@ -188,12 +188,15 @@ test("the slot moves to another node, and back, while the store is written and f
       await delay(5);
     }
   })();
-  await delay(100);
+  const writes = async (more: number): Promise<void> => {
+    for (const until = n + more; n < until; ) await delay(5);
+  };
+  await writes(7);
   await move(systemId, 1, 2);
-  await delay(100);
+  await writes(7);
   expect(await node(2).admin.exists(`{papyra:${systemId}}:events`)).toBe(1);
   await move(systemId, 2, 1);
-  await delay(100);
+  await writes(7);
   done = true;
   await Promise.all([...writing, following]);
   await store.close();
