@@ -2607,7 +2607,7 @@ export const MUTANTS = [
   {
     name: "a seal between large batches does not count the one before",
     file: "src/backends/store-writer.ts",
-    find: "        this.#acknowledge(); // as above\n",
+    find: "        this.#acknowledge(); // its seal counts that\n",
     replace: "",
     tests: ["test/pipelining.test.ts"],
   },
@@ -2739,5 +2739,12 @@ export const MUTANTS = [
     find: 'Readonly<Record<number, string>> = { [-122]: "EDQUOT" };',
     replace: "Readonly<Record<number, string>> = {};",
     tests: ["test/storage-error.test.ts"],
+  },
+  {
+    name: "two who read share the memory of their chunks",
+    file: "src/env/durable.ts",
+    find: "(spares.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES))",
+    replace: "(spares[0] ?? Buffer.allocUnsafeSlow(CHUNK_BYTES))",
+    tests: ["test/read-chunks.test.ts"],
   },
 ];

@@ -263,7 +263,7 @@ export class StoreWriter implements Store {
     try {
       const parts = batch.close((log) => this.#claim.durableSeq(log));
       for (const log of this.#rotation.due(parts, this.#nowMs())) {
-        this.#acknowledge(); // as above
+        this.#acknowledge(); // its seal counts that
         await this.#rotation.seal(log);
       }
       const { clock } = this.backend.env;
