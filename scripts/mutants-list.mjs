@@ -2599,9 +2599,16 @@ export const MUTANTS = [
   {
     name: "a batch is told of when its own sync begins",
     file: "src/backends/store-writer.ts",
-    find: "const placed = await this.#claim.append(parts, () => this.#acknowledge());",
+    find: "const placed = await this.#claim.append(parts, (wait) => this.#tell(wait));",
     replace:
-      'const placed = await this.#claim.append(parts, () => {\n        this.#acknowledge();\n        this.#stored = { batch, placed: parts.map(() => ({ segment: "", id: "", offset: 0 })) };\n        this.#acknowledge();\n      });',
+      'const placed = await this.#claim.append(parts, () => {\n        this.#acknowledge();\n        this.#stored = { batch, placed: parts.map(() => ({ segment: "", id: "", offset: 0 })), settled: false };\n        this.#acknowledge();\n      });',
+    tests: ["test/pipelining.test.ts"],
+  },
+  {
+    name: "the next write waits until all callers were told",
+    file: "src/backends/store-writer.ts",
+    find: 'batch.tell(wait === "call" ? few : batch.untold - few);',
+    replace: "batch.tell(batch.untold);",
     tests: ["test/pipelining.test.ts"],
   },
   {

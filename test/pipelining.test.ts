@@ -56,6 +56,26 @@ test("callers of a large batch are told while the disk syncs the next one", asyn
   await store.close();
 });
 
+test("a share of many callers is told at each call, so that the next write does not wait for all of them", async () => {
+  const disk = new SimDisk();
+  const store = await openStore(backendOn(disk));
+  const heard: string[] = [];
+  listen(disk, heard);
+  await appendAll(store, 36, 10 << 10, heard); // 15 fit into a batch
+  const told = ["write", "write ends", "sync", "sync ends"].map((step, i, steps) => {
+    const from = heard.lastIndexOf(step === "write" ? "sync ends" : (steps[i - 1] as string), heard.lastIndexOf(step));
+    return heard.slice(from, heard.lastIndexOf(step)).filter((line) => line.startsWith("told")).length;
+  });
+  expect(heard.filter((line) => line === "sync")).toHaveLength(3);
+  expect(told, "before the last write (one of the batch before), during it, before its sync, in it").toEqual([
+    2, 1, 0, 12,
+  ]);
+  expect(heard.filter((line) => line.startsWith("told"))).toEqual(
+    Array.from({ length: 36 }, (_, i) => `told ${i + 1}`),
+  );
+  await store.close();
+});
+
 test("callers of a small batch are told before the next one is written, and join it", async () => {
   const disk = new SimDisk();
   const store = await openStore(backendOn(disk));

@@ -152,9 +152,10 @@ export interface Claim {
   create(identity: StoreIdentity): Promise<void>;
   /**
    * Appends to several logs at once; the parts are in the order given. Resolves as durable as the policy says. Calls
-   * `underway`, if it can tell, when all was sent and only the disk or the server is waited for: other work fits in there.
+   * `underway`, if it can tell, whenever it only waits, so that other work fits in: a little while a call is on its way, and
+   * a lot once all was sent and the disk is at work.
    */
-  append(parts: readonly AppendPart[], underway?: () => void): Promise<AppendedAt[]>;
+  append(parts: readonly AppendPart[], underway?: (wait: "call" | "disk") => void): Promise<AppendedAt[]>;
   /** Up to which seq a log is known to be durable. */
   durableSeq(log: LogName): number;
   /** Makes everything appended so far durable, whatever the policy. */

@@ -199,6 +199,7 @@ export class Batch {
   readonly #parts: PartLines[] = [];
   readonly #placed: Placed[] = [];
   readonly #callers: Caller[] = [];
+  #told = 0;
   /** What the queue has counted of it. */
   records = 0;
   bytes = 0;
@@ -229,13 +230,28 @@ export class Batch {
     return parts;
   }
 
-  /** Tells everybody that theirs is stored. */
-  acknowledge(placed: readonly AppendedAt[]): void {
+  /** It is stored, and there: from now on it can be read, and its callers may be told. */
+  place(placed: readonly AppendedAt[]): void {
     this.#parts.forEach((part, i) => {
       part.state.acknowledged = part.lastSeq;
       this.#buffers.giveBack(part.place(placed[i] as AppendedAt));
     });
-    for (let i = 0; i < this.#callers.length; i++) (this.#callers[i] as Caller).resolve(this.#placed[i] as Placed);
+  }
+
+  get callers(): number {
+    return this.#callers.length;
+  }
+
+  /** So many callers were not told yet. */
+  get untold(): number {
+    return this.#callers.length - this.#told;
+  }
+
+  /** Tells the next `count` callers that theirs is stored. */
+  tell(count: number): void {
+    const end = this.#told + count;
+    for (; this.#told < end; this.#told++)
+      (this.#callers[this.#told] as Caller).resolve(this.#placed[this.#told] as Placed);
   }
 
   reject(error: Error): void {

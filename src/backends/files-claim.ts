@@ -115,20 +115,26 @@ class FilesClaim implements Claim {
     }
   }
 
-  async append(parts: readonly AppendPart[], underway?: () => void): Promise<AppendedAt[]> {
+  async append(parts: readonly AppendPart[], underway?: (wait: "call" | "disk") => void): Promise<AppendedAt[]> {
     this.#assertUsable();
     try {
       const placed = parts.map(({ log }): AppendedAt => {
         const { id, end } = this.#open(log);
         return { segment: activeName(log), id, offset: end };
       });
-      await this.#assertSoleWriter();
-      await settleAll(parts.flatMap((part) => [appendTo(this.#open(part.log), part), this.#inPlace(part.log)]));
+      const sole = this.#assertSoleWriter();
+      underway?.("call");
+      await sole;
+      const written = parts.flatMap((part) => [appendTo(this.#open(part.log), part), this.#inPlace(part.log)]);
+      underway?.("call");
+      await settleAll(written);
       const synced = this.#options.durability === "fsync" ? parts.map(({ log }) => syncLog(this.#open(log))) : [];
-      underway?.();
+      underway?.("disk");
       await settleAll(synced);
       if (this.#options.durability === "interval") this.#scheduleSync();
-      await this.#writeMark();
+      const marked = this.#writeMark();
+      underway?.("call");
+      await marked;
       return placed;
     } catch (error) {
       throw this.#poison(error);

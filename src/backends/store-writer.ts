@@ -22,6 +22,8 @@ import type { Appended, Maintenance, Store, StoreStats } from "./store.ts";
 const REJOIN_TURNS = 16;
 /** So many bytes are worth a write of their own: the callers of the batch before are told while the disk is at work on them. */
 const WORTH_A_WRITE_BYTES = 32 << 10;
+/** One share of a batch's callers is told while a call is on its way: about as long as it takes for some hundred of them. */
+const SHARES = 8;
 
 /** The writer over a claim whose logs have been resumed (open.ts). */
 export class StoreWriter implements Store {
@@ -41,8 +43,8 @@ export class StoreWriter implements Store {
   #running: Promise<void> | undefined;
   #failure: Error | undefined;
   #closed: Promise<void> | undefined;
-  /** Is as durable as it shall be, and its callers have not been told yet. */
-  #stored: { readonly batch: Batch; readonly placed: readonly AppendedAt[] } | undefined;
+  /** Is as durable as it shall be, and some of its callers have not been told yet. */
+  #stored: { readonly batch: Batch; readonly placed: readonly AppendedAt[]; settled: boolean } | undefined;
   #appendedRecords = 0;
   #batches = 0;
   #bytes = 0;
@@ -268,14 +270,14 @@ export class StoreWriter implements Store {
       }
       const { clock } = this.backend.env;
       const startedMs = clock.monotonicMs();
-      const placed = await this.#claim.append(parts, () => this.#acknowledge());
+      const placed = await this.#claim.append(parts, (wait) => this.#tell(wait));
       this.#acknowledge();
       this.#queue.noteWrite(clock.monotonicMs() - startedMs);
       this.#rotation.note(parts, placed);
       this.#batches += 1;
       this.#appendedRecords += batch.records;
       this.#bytes += batch.lineBytes;
-      this.#stored = { batch, placed };
+      this.#stored = { batch, placed, settled: false };
     } catch (error) {
       this.#failure = ensureError(error);
       batch.reject(outcomeUnknown(this.backend.location, this.#failure));
@@ -283,12 +285,33 @@ export class StoreWriter implements Store {
     }
   }
 
-  /** Tells the callers of the batch that is stored, once. */
-  #acknowledge(): void {
+  /**
+   * While the next batch is on its way, the callers of the one before are told, and encode. A few at a time where only a call
+   * is waited for, so that the one behind it does not wait for them; most of them while the disk is at work.
+   */
+  #tell(wait: "call" | "disk"): void {
     if (this.#stored === undefined) return;
-    const { batch, placed } = this.#stored;
+    const { batch } = this.#stored;
+    const few = Math.floor(batch.callers / SHARES);
+    if (wait === "call" && few === 0) return;
+    this.#settleStored();
+    batch.tell(wait === "call" ? few : batch.untold - few);
+    if (batch.untold === 0) this.#stored = undefined;
+  }
+
+  /** Tells the callers of the batch that is stored, all whom nobody has told yet. */
+  #acknowledge(): void {
+    const batch = this.#stored?.batch;
+    this.#settleStored();
+    batch?.tell(batch.untold);
     this.#stored = undefined;
-    batch.acknowledge(placed);
+  }
+
+  #settleStored(): void {
+    if (this.#stored === undefined || this.#stored.settled) return;
+    const { batch, placed } = this.#stored;
+    this.#stored.settled = true;
+    batch.place(placed);
     this.#queue.settle(batch);
     if (this.#failure === undefined) this.#queue.admit();
   }
