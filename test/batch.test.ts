@@ -60,10 +60,11 @@ test("the bytes of a batch are the lines of the codec, log by log", () => {
   expect(events).toBe(lines.join(""));
   expect(journal).toBe(lineOf(999, 123_456_789_012, 1_767_225_600_002, "j"));
 
-  batch.acknowledge([
+  batch.place([
     { segment: "events.ndjson", id: "1", offset: 5000 },
     { segment: "journal.ndjson", id: "2", offset: 70 },
   ]);
+  batch.tell(batch.untold);
   const offsets = lines.map((_line, i) => 5000 + Buffer.byteLength(lines.slice(0, i).join("")));
   const at = (i: number) => ({
     segment: "events.ndjson",
@@ -97,7 +98,8 @@ test("the places of an earlier batch stay right when its buffer is used again", 
     const batch = new Batch(logs, buffers);
     batch.add("events", encode(payload), 1, caller);
     batch.close(() => 0);
-    batch.acknowledge([{ segment: "events.ndjson", id: "1", offset }]);
+    batch.place([{ segment: "events.ndjson", id: "1", offset }]);
+    batch.tell(1);
   }
   expect(results.map(({ at }) => at[0]?.offset)).toEqual([100, 900]);
   expect(results.map(({ lastSeq }) => lastSeq)).toEqual([1, 2]);
