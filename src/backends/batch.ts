@@ -249,7 +249,7 @@ export class Batch {
 
   /** Tells the next `count` callers that theirs is stored. */
   tell(count: number): void {
-    const end = this.#told + count;
+    const end = Math.min(this.#told + count, this.#callers.length);
     for (; this.#told < end; this.#told++)
       (this.#callers[this.#told] as Caller).resolve(this.#placed[this.#told] as Placed);
   }

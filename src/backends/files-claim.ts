@@ -117,24 +117,25 @@ class FilesClaim implements Claim {
 
   async append(parts: readonly AppendPart[], underway?: (wait: "call" | "disk") => void): Promise<AppendedAt[]> {
     this.#assertUsable();
+    const during = (wait: "call" | "disk", begun: Promise<void>): Promise<void> => {
+      underway?.(wait);
+      return begun;
+    };
     try {
       const placed = parts.map(({ log }): AppendedAt => {
         const { id, end } = this.#open(log);
         return { segment: activeName(log), id, offset: end };
       });
-      const sole = this.#assertSoleWriter();
-      underway?.("call");
-      await sole;
-      const written = parts.flatMap((part) => [appendTo(this.#open(part.log), part), this.#inPlace(part.log)]);
-      underway?.("call");
-      await settleAll(written);
+      await during("call", this.#assertSoleWriter());
+      const written = parts.flatMap((part) => {
+        const open = this.#open(part.log);
+        return [appendTo(open, part), assertInPlace(this.#env.fs, open)]; // known before anybody is told
+      });
+      await during("call", settleAll(written));
       const synced = this.#options.durability === "fsync" ? parts.map(({ log }) => syncLog(this.#open(log))) : [];
-      underway?.("disk");
-      await settleAll(synced);
+      await during("disk", settleAll(synced));
       if (this.#options.durability === "interval") this.#scheduleSync();
-      const marked = this.#writeMark();
-      underway?.("call");
-      await marked;
+      await during("call", this.#writeMark());
       return placed;
     } catch (error) {
       throw this.#poison(error);
@@ -257,11 +258,6 @@ class FilesClaim implements Claim {
       hint: "make sure that nothing else writes to the store, then start again; never remove the lock file",
       details: { path: this.#path },
     });
-  }
-
-  /** While the bytes are on their way, since it must be known before the acknowledgement and not before the write. */
-  #inPlace(log: LogName): Promise<void> {
-    return assertInPlace(this.#env.fs, this.#open(log));
   }
 
   #scheduleSync(): void {

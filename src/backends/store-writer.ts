@@ -4,8 +4,9 @@ import { ensureError, PapyraError } from "../errors.ts";
 import type { SeqRange } from "../log/anomaly.ts";
 import { seedsOf } from "../log/lineage.ts";
 import type { LogName, LogRecord, NewRecord } from "../log/record.ts";
+import { Acknowledger } from "./acknowledger.ts";
 import { AppendQueue } from "./append-queue.ts";
-import type { AppendedAt, Backend, Claim, StoreIdentity } from "./backend.ts";
+import type { Backend, Claim, StoreIdentity } from "./backend.ts";
 import type { Batch, Caller, LogState } from "./batch.ts";
 import { EncodedRecords } from "./encoded-records.ts";
 import { type Location, readLocated } from "./locate.ts";
@@ -22,8 +23,6 @@ import type { Appended, Maintenance, Store, StoreStats } from "./store.ts";
 const REJOIN_TURNS = 16;
 /** So many bytes are worth a write of their own: the callers of the batch before are told while the disk is at work on them. */
 const WORTH_A_WRITE_BYTES = 32 << 10;
-/** One share of a batch's callers is told while a call is on its way: about as long as it takes for some hundred of them. */
-const SHARES = 8;
 
 /** The writer over a claim whose logs have been resumed (open.ts). */
 export class StoreWriter implements Store {
@@ -43,8 +42,7 @@ export class StoreWriter implements Store {
   #running: Promise<void> | undefined;
   #failure: Error | undefined;
   #closed: Promise<void> | undefined;
-  /** Is as durable as it shall be, and some of its callers have not been told yet. */
-  #stored: { readonly batch: Batch; readonly placed: readonly AppendedAt[]; settled: boolean } | undefined;
+  readonly #acknowledger: Acknowledger;
   #appendedRecords = 0;
   #batches = 0;
   #bytes = 0;
@@ -57,6 +55,7 @@ export class StoreWriter implements Store {
     this.#claim = claim;
     this.#logs = logs;
     this.#queue = new AppendQueue(backend.limits, logs);
+    this.#acknowledger = new Acknowledger(this.#queue, () => this.#failure !== undefined);
     this.#rotation = new Rotation(backend, identity, claim, logs);
     this.#maintainer = new Maintainer({
       claim,
@@ -217,10 +216,10 @@ export class StoreWriter implements Store {
       if (batch === undefined) continue; // who came to flush in between
       await this.#commit(batch);
       if (this.#failure === undefined && this.#queue.nextBytes >= WORTH_A_WRITE_BYTES) continue;
-      this.#acknowledge();
+      this.#acknowledger.tellAll();
       for (let i = 0; i < REJOIN_TURNS; i++) await Promise.resolve();
     }
-    this.#acknowledge(); // what was stored before something failed
+    this.#acknowledger.tellAll(); // what was stored before something failed
     if (this.#failure !== undefined) this.#queue.refuseAll(() => this.#poisoned());
     this.#running = undefined;
   }
@@ -234,7 +233,7 @@ export class StoreWriter implements Store {
   }
 
   async #sealDue(): Promise<void> {
-    this.#acknowledge(); // a seal counts what was acknowledged
+    this.#acknowledger.tellAll(); // a seal counts what was acknowledged
     for (const { log, resolve, reject } of this.#sealing.splice(0)) {
       try {
         if (this.#failure !== undefined) throw this.#poisoned();
@@ -265,54 +264,23 @@ export class StoreWriter implements Store {
     try {
       const parts = batch.close((log) => this.#claim.durableSeq(log));
       for (const log of this.#rotation.due(parts, this.#nowMs())) {
-        this.#acknowledge(); // its seal counts that
+        this.#acknowledger.tellAll(); // its seal counts that
         await this.#rotation.seal(log);
       }
       const { clock } = this.backend.env;
       const startedMs = clock.monotonicMs();
-      const placed = await this.#claim.append(parts, (wait) => this.#tell(wait));
-      this.#acknowledge();
+      const placed = await this.#claim.append(parts, (wait) => this.#acknowledger.tell(wait));
+      this.#acknowledger.tellAll();
       this.#queue.noteWrite(clock.monotonicMs() - startedMs);
       this.#rotation.note(parts, placed);
       this.#batches += 1;
       this.#appendedRecords += batch.records;
       this.#bytes += batch.lineBytes;
-      this.#stored = { batch, placed, settled: false };
+      this.#acknowledger.hold(batch, placed);
     } catch (error) {
       this.#failure = ensureError(error);
       batch.reject(outcomeUnknown(this.backend.location, this.#failure));
       this.#queue.settle(batch);
     }
-  }
-
-  /**
-   * While the next batch is on its way, the callers of the one before are told, and encode. A few at a time where only a call
-   * is waited for, so that the one behind it does not wait for them; most of them while the disk is at work.
-   */
-  #tell(wait: "call" | "disk"): void {
-    if (this.#stored === undefined) return;
-    const { batch } = this.#stored;
-    const few = Math.floor(batch.callers / SHARES);
-    if (wait === "call" && few === 0) return;
-    this.#settleStored();
-    batch.tell(wait === "call" ? few : batch.untold - few);
-    if (batch.untold === 0) this.#stored = undefined;
-  }
-
-  /** Tells the callers of the batch that is stored, all whom nobody has told yet. */
-  #acknowledge(): void {
-    const batch = this.#stored?.batch;
-    this.#settleStored();
-    batch?.tell(batch.untold);
-    this.#stored = undefined;
-  }
-
-  #settleStored(): void {
-    if (this.#stored === undefined || this.#stored.settled) return;
-    const { batch, placed } = this.#stored;
-    this.#stored.settled = true;
-    batch.place(placed);
-    this.#queue.settle(batch);
-    if (this.#failure === undefined) this.#queue.admit();
   }
 }

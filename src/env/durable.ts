@@ -17,7 +17,7 @@ export async function writeAll(file: OpenFile, bytes: Uint8Array, position: numb
 const CHUNK_BYTES = 1 << 20;
 /** A shorter range gets memory of its own. */
 const SPARE_FROM_BYTES = CHUNK_BYTES / 16;
-const SPARES_MAX = 4;
+const SPARES_MAX = 8;
 /**
  * Memory for chunks that nobody reads into now. New memory for each range costs several times what reading into it does: the
  * kernel hands it out page by page, zeroed.
@@ -34,25 +34,41 @@ export async function* readRange(
   if (to > from) yield* readAndClose(await fs.open(path, "read"), from, to);
 }
 
-/** The same of a file that is open; it is closed in the end. */
+/** The same of a file that is open; it is closed in the end. While a chunk is used the next one is read. */
 export async function* readAndClose(
   file: OpenFile,
   from: number,
   to: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const buffer = bufferFor(to - from);
+  let buffer = bufferFor(to - from);
+  let other = to - from > buffer.length ? bufferFor(to - from) : undefined;
+  let ahead: Promise<number> | undefined;
+  const read = (into: Buffer, position: number): Promise<number> =>
+    file.read(into.subarray(0, Math.min(into.length, to - position)), position);
   try {
     for (let position = from; position < to; ) {
-      const wanted = Math.min(buffer.length, to - position);
-      const count = await file.read(buffer.subarray(0, wanted), position);
+      const count = await (ahead ?? read(buffer, position));
+      ahead = undefined;
       if (count === 0) return; // shorter than it was: the caller compares lengths
-      yield buffer.subarray(0, count);
+      const chunk = buffer.subarray(0, count);
       position += count;
+      if (other !== undefined && position < to) {
+        [buffer, other] = [other, buffer];
+        ahead = read(buffer, position);
+        ahead.catch(() => undefined); // thrown when it is its turn
+      }
+      yield chunk;
     }
   } finally {
-    if (buffer.length === CHUNK_BYTES && spares.length < SPARES_MAX) spares.push(buffer);
+    await ahead?.catch(() => undefined); // else it would read into memory that is somebody else's by then
+    giveBack(buffer);
+    if (other !== undefined) giveBack(other);
     await file.close();
   }
+}
+
+function giveBack(buffer: Buffer): void {
+  if (buffer.length === CHUNK_BYTES && spares.length < SPARES_MAX) spares.push(buffer);
 }
 
 function bufferFor(bytes: number): Buffer {
