@@ -64,17 +64,8 @@ async function work(module) {
 }
 
 async function explore(module, { first, states, jobs, onlyOne }) {
-  const counts = {
-    lives: 0,
-    survivors: 0,
-    cpuMs: 0,
-    states: 0,
-    kills: 0,
-    deeper: 0,
-    harmed: 0,
-    faults: 0,
-    failures: 0,
-  };
+  const { nothingExplored } = await import(pathToFileURL(join(dirname(module), "explored.js")).href);
+  const counts = { lives: 0, cpuMs: 0, ...nothingExplored() };
   const failures = [];
   const started = performance.now();
   let next = first;
