@@ -40,6 +40,16 @@ export async function* readAndClose(
   from: number,
   to: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* readOpen(file, from, to);
+  } finally {
+    await file.close();
+  }
+}
+
+/** The same of a file that stays open. */
+export async function* readOpen(file: OpenFile, from: number, to: number): AsyncGenerator<Uint8Array, void, undefined> {
+  if (to <= from) return;
   const buffer = bufferFor(to - from);
   try {
     for (let position = from; position < to; ) {
@@ -51,7 +61,6 @@ export async function* readAndClose(
     }
   } finally {
     if (buffer.length === CHUNK_BYTES && spares.length < SPARES_MAX) spares.push(buffer);
-    await file.close();
   }
 }
 
