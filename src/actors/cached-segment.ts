@@ -1,6 +1,6 @@
 // One closed segment whose index is in a cache: an actor's places in it are looked up when they are asked for, so that the
 // others cost neither reading nor memory. Whatever is wrong with a cache, it is not believed, and the segment is read.
-import type { Backend, Segment } from "../backends/backend.ts";
+import type { Backend, ReadPart, Segment } from "../backends/backend.ts";
 import { sealDigest } from "../log/seal.ts";
 import {
   allOffsetsAt,
@@ -75,10 +75,12 @@ export class CachedSegment {
   /** The actors of the bucket that this one is in. */
   async #lookUp(persistenceId: string): Promise<ReadonlyMap<string, EncodedPlaces> | undefined> {
     const bucket = bucketOf(persistenceId, this.head.buckets);
-    const offsets = await this.#cache(...offsetsAt(this.#read, bucket));
-    const [from, to] = decodeOffsets(offsets ?? Buffer.alloc(0));
-    const bytes = from === undefined || to === undefined ? undefined : await this.#cache(from, to);
-    return bytes && decodeBucket(this.#read, bucket, bytes);
+    return this.#cache(async (read) => {
+      const offsets = await read(...offsetsAt(this.#read, bucket));
+      const [from, to] = decodeOffsets(offsets ?? Buffer.alloc(0));
+      const bytes = from === undefined || to === undefined ? undefined : await read(from, to);
+      return bytes && decodeBucket(this.#read, bucket, bytes);
+    });
   }
 
   #between(id: string, places: EncodedPlaces, afterSeq: number, toSeq: number): PartRecords | undefined {
@@ -103,7 +105,7 @@ export class CachedSegment {
 
   async #readWhole(): Promise<RecordIndex | undefined> {
     const [from, to] = allOffsetsAt(this.#read);
-    const bytes = await this.#cache(from, Number.MAX_SAFE_INTEGER);
+    const bytes = await this.#cache((read) => read(from, Number.MAX_SAFE_INTEGER));
     if (bytes === undefined) return undefined;
     const offsets = decodeOffsets(bytes.subarray(0, to - from));
     const index = new RecordIndex();
@@ -128,29 +130,29 @@ export class CachedSegment {
     return { persistenceId, seq, revision, journalSeq, segment, id, offset, length };
   }
 
-  async #cache(from: number, to: number): Promise<Buffer | undefined> {
-    return this.#backend.readCache?.(indexName(this.segment.name), from, to);
+  async #cache<T>(use: (read: ReadPart) => Promise<T>): Promise<T | undefined> {
+    return this.#backend.readCache?.(indexName(this.segment.name), use);
   }
 }
 
 /**
- * The cache of a closed segment, if there is one that verifies and speaks of the seal which stands at the segment's end now.
- * Rejects as reading the segment does.
+ * The first line of the cache of a closed segment, if there is one that verifies and speaks of the seal which stands at the
+ * segment's end now. Rejects as reading the segment does.
  */
-export async function openCached(backend: Backend, segment: Segment): Promise<CachedSegment | undefined> {
-  const read = await readHead(backend, indexName(segment.name));
+export async function headOf(backend: Backend, segment: Segment): Promise<ReadHead | undefined> {
+  const read = await backend.readCache?.(indexName(segment.name), readHead);
   if (read === undefined) return undefined;
   const { seal, sealAt } = read.head;
   if (sealAt >= segment.bytes || segment.bytes - sealAt > SEAL_BYTES_MAX) return undefined;
   const parts: Buffer[] = [];
   for await (const chunk of backend.read(segment.name, sealAt, segment.bytes, segment.id))
     parts.push(Buffer.from(chunk));
-  return sealDigest(Buffer.concat(parts)) === seal ? new CachedSegment(backend, segment, read) : undefined;
+  return sealDigest(Buffer.concat(parts)) === seal ? read : undefined;
 }
 
-async function readHead(backend: Backend, name: string): Promise<ReadHead | undefined> {
+async function readHead(part: ReadPart): Promise<ReadHead | undefined> {
   for (let length = HEAD_BYTES; length <= HEAD_BYTES_MAX; length *= 4) {
-    const bytes = await backend.readCache?.(name, 0, length);
+    const bytes = await part(0, length);
     if (bytes === undefined) return undefined;
     const read = decodeIndexHead(bytes);
     if (read !== "short") return read;

@@ -1,6 +1,6 @@
-// Makes the index of a log: of its closed segments the caches are asked, and what has none is read. Which seqs are absent
-// comes out of the same pass.
-import type { Segment } from "../backends/backend.ts";
+// Makes the indexes of the two logs of persistent actors: of closed segments the caches are asked, and what has none is read.
+// Which seqs are absent comes out of the same pass.
+import type { Backend, Segment, StoreView } from "../backends/backend.ts";
 import { readSteadily } from "../backends/steady.ts";
 import type { Store } from "../backends/store.ts";
 import type { SeqRange } from "../log/anomaly.ts";
@@ -20,40 +20,55 @@ export interface BuiltIndex {
   readonly lastSeq: number;
 }
 
-/** Makes the index of a log. */
-export async function buildIndex(store: Store, log: IndexedLog, caches: SegmentCaches): Promise<BuiltIndex> {
-  const lastSeq = store.lastSeq(log); // before the view: what was acknowledged by then is in it
+/** Makes the indexes of both logs, by one look at the store. */
+export async function buildIndexes(store: Store, caches: SegmentCaches): Promise<Record<IndexedLog, BuiltIndex>> {
+  // Before the view: what was acknowledged by then is in it.
+  const lastSeqs = { journal: store.lastSeq("journal"), snapshots: store.lastSeq("snapshots") };
   const { backend } = store;
-  return readSteadily(backend, async (view) => {
-    const pass = new IndexPass(lastSeq);
-    const parts: IndexPart[] = [];
-    /** Without caches all segments share one part. */
-    let shared = new RecordIndex();
-    let active: Segment | undefined;
-    for (const segment of view.segments.filter((each) => each.log === log)) {
-      if (segment.active) active = segment;
-      const cached = await caches.open(segment);
-      if (cached !== undefined && pass.follows(cached.head)) {
-        pass.takeIn(cached.head);
-        parts.push(cached);
-        continue;
-      }
-      const follows = pass.maxSeq;
-      const index = caches.kept ? new RecordIndex() : shared;
-      const reading = await readSegment(backend, view, log, segment, index, (seq) => pass.see(seq));
-      for (const gap of reading.gaps) pass.gap(gap);
-      const { facts } = reading;
-      if (!caches.kept || segment.active) {
-        shared = index;
-        continue;
-      }
-      const orderly = facts !== undefined && (facts.runs[0]?.from ?? 0) > follows && pass.isAcknowledged(facts);
-      parts.push((orderly ? await caches.keep(segment, reading, index) : undefined) ?? index);
+  return readSteadily(backend, async (view) => ({
+    journal: await buildIndex(backend, view, "journal", lastSeqs.journal, caches),
+    snapshots: await buildIndex(backend, view, "snapshots", lastSeqs.snapshots, caches),
+  }));
+}
+
+async function buildIndex(
+  backend: Backend,
+  view: StoreView,
+  log: IndexedLog,
+  lastSeq: number,
+  caches: SegmentCaches,
+): Promise<BuiltIndex> {
+  const pass = new IndexPass(lastSeq);
+  const parts: IndexPart[] = [];
+  /** Without caches all segments share one part. */
+  let shared = new RecordIndex();
+  let active: Segment | undefined;
+  const segments = view.segments.filter((segment) => segment.log === log);
+  const known = await caches.known(log, segments);
+  for (const segment of segments) {
+    if (segment.active) active = segment;
+    const cached = await caches.open(segment, known);
+    if (cached !== undefined && pass.follows(cached.head)) {
+      pass.takeIn(cached.head);
+      parts.push(cached);
+      continue;
     }
-    const index = new LogIndex(parts, caches.kept, (segment) => caches.readAgain(view, log, segment));
-    index.resume(active?.id, shared);
-    return { index, absences: pass.absences(), lastSeq };
-  });
+    const follows = pass.maxSeq;
+    const index = caches.kept ? new RecordIndex() : shared;
+    const reading = await readSegment(backend, view, log, segment, index, (seq) => pass.see(seq));
+    for (const gap of reading.gaps) pass.gap(gap);
+    const { facts } = reading;
+    if (!caches.kept || segment.active) {
+      shared = index;
+      continue;
+    }
+    const orderly = facts !== undefined && (facts.runs[0]?.from ?? 0) > follows && pass.isAcknowledged(facts);
+    parts.push((orderly ? await caches.keep(segment, reading, index) : undefined) ?? index);
+  }
+  await known?.keep();
+  const index = new LogIndex(parts, caches.kept, (segment) => caches.readAgain(view, log, segment, known));
+  index.resume(active?.id, shared);
+  return { index, absences: pass.absences(), lastSeq };
 }
 
 class IndexPass {

@@ -8,7 +8,7 @@ import type { SeqRange } from "../log/anomaly.ts";
 import { normalise, subtract } from "../log/ranges.ts";
 import type { JournalRecord, NewRecord, SnapshotRecord } from "../log/record.ts";
 import type { Position } from "./history.ts";
-import { type BuiltIndex, buildIndex } from "./index-pass.ts";
+import { type BuiltIndex, buildIndexes } from "./index-pass.ts";
 import { type IndexedRecord, listOf } from "./record-index.ts";
 import { RecordReader, type Sink } from "./record-reader.ts";
 import { SegmentCaches } from "./segment-caches.ts";
@@ -198,9 +198,8 @@ export class Journal {
   async #buildBoth(): Promise<Pick<Indexes, "journal" | "snapshots">> {
     for (;;) {
       const { trusted } = this.#caches;
-      const journal = await buildIndex(this.store, "journal", this.#caches);
-      const snapshots = await buildIndex(this.store, "snapshots", this.#caches);
-      if (trusted === this.#caches.trusted) return { journal, snapshots };
+      const indexes = await buildIndexes(this.store, this.#caches);
+      if (trusted === this.#caches.trusted) return indexes;
     }
   }
 }

@@ -8,14 +8,20 @@ import { type IndexedRecord, listOf, type PartRecords, RecordIndex, RecordList }
 /** A closed segment, or the segments that are only in memory. */
 export type IndexPart = CachedSegment | RecordIndex;
 
+/** A segment that was read again, and the part that stands for it from now on: its new cache, if that could be written. */
+export interface Reloaded {
+  readonly index: RecordIndex;
+  readonly part: IndexPart;
+}
+
 /** Reads a segment whose cache turned out to be wrong. */
-export type ReadAgain = (segment: Segment) => Promise<RecordIndex>;
+export type ReadAgain = (segment: Segment) => Promise<Reloaded>;
 
 /** The records of one log by persistence id. */
 export class LogIndex {
   readonly #parts: IndexPart[];
   readonly #readAgain: ReadAgain;
-  readonly #again = new Map<CachedSegment, Promise<RecordIndex>>();
+  readonly #again = new Map<CachedSegment, Promise<Reloaded>>();
   /** What is appended goes into the last part. */
   #last: RecordIndex;
   #lastId: string | undefined;
@@ -83,8 +89,9 @@ export class LogIndex {
       again = this.#readAgain(part.segment);
       this.#again.set(part, again);
     }
-    const index = await again;
-    this.replace(part, index);
+    const { index, part: by } = await again;
+    this.replace(part, by);
+    this.#again.delete(part); // it would keep the index in memory
     return index;
   }
 }

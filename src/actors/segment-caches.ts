@@ -3,8 +3,9 @@
 import type { Backend, Segment, StoreView } from "../backends/backend.ts";
 import { encodeSegmentIndex } from "../log/segment-index.ts";
 import { indexName } from "../log/segments.ts";
-import { type CachedSegment, openCached } from "./cached-segment.ts";
-import { changedSegment } from "./log-index.ts";
+import { CachedSegment, headOf } from "./cached-segment.ts";
+import { KnownHeads } from "./known-heads.ts";
+import { changedSegment, type Reloaded } from "./log-index.ts";
 import { RecordIndex } from "./record-index.ts";
 import { type IndexedLog, readSegment, type SegmentReading } from "./segment-reading.ts";
 
@@ -30,9 +31,21 @@ export class SegmentCaches {
     return this.#backend.readCache !== undefined && this.#backend.writeCache !== undefined;
   }
 
+  /** Which caches of a log are known to speak of its segments; undefined where none is asked. */
+  async known(log: IndexedLog, segments: readonly Segment[]): Promise<KnownHeads | undefined> {
+    const asked = this.kept && this.trusted && segments.some(({ active }) => !active);
+    return asked ? KnownHeads.of(this.#backend, log) : undefined;
+  }
+
   /** The cache of a segment, if it is believed. */
-  async open(segment: Segment): Promise<CachedSegment | undefined> {
-    return this.kept && this.trusted && !segment.active ? openCached(this.#backend, segment) : undefined;
+  async open(segment: Segment, known: KnownHeads | undefined): Promise<CachedSegment | undefined> {
+    if (!this.kept || !this.trusted || segment.active) return undefined;
+    const before = known?.of(segment);
+    if (before !== undefined) return new CachedSegment(this.#backend, segment, before);
+    const read = await headOf(this.#backend, segment);
+    if (read === undefined) return undefined;
+    known?.add(segment, read);
+    return new CachedSegment(this.#backend, segment, read);
   }
 
   /** Counts a segment that had to be read, and keeps what was found, if it is whole. */
@@ -43,7 +56,8 @@ export class SegmentCaches {
     try {
       const cache = encodeSegmentIndex(facts, [...index.all()]);
       await this.#backend.writeCache?.(indexName(segment.name), cache);
-      return await openCached(this.#backend, segment);
+      const read = await headOf(this.#backend, segment);
+      return read && new CachedSegment(this.#backend, segment, read);
     } catch {
       this.#counters.indexWritesFailed += 1;
       return undefined;
@@ -66,11 +80,16 @@ export class SegmentCaches {
   }
 
   /** Reads a segment again whose cache is wrong. Rejects with LOG_DAMAGED when the segment is not what its seal says either. */
-  async readAgain(view: StoreView, log: IndexedLog, segment: Segment): Promise<RecordIndex> {
+  async readAgain(
+    view: StoreView,
+    log: IndexedLog,
+    segment: Segment,
+    known: KnownHeads | undefined,
+  ): Promise<Reloaded> {
+    await known?.forget();
     const index = new RecordIndex();
     const reading = await readSegment(this.#backend, view, log, segment, index, () => true);
     if (reading.facts === undefined) throw changedSegment(segment);
-    await this.keep(segment, reading, index);
-    return index;
+    return { index, part: (await this.keep(segment, reading, index)) ?? index };
   }
 }

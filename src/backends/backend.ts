@@ -193,6 +193,16 @@ export interface BackendFact {
   readonly hint: string | undefined;
 }
 
+/** Bytes `[from, to)` of a cache, fewer where it ends before; undefined when they cannot be read. */
+export type ReadPart = (from: number, to: number) => Promise<Buffer | undefined>;
+
+/** A segment that was opened. */
+export interface OpenSegment {
+  /** As {@link Backend.read}; also when the segment was closed, replaced or removed since it was opened. */
+  read(from: number, to: number): AsyncIterable<Uint8Array>;
+  close(): Promise<void>;
+}
+
 /** A place where a store can be kept. */
 export interface Backend {
   readonly kind: "memory" | "files" | "redis";
@@ -215,15 +225,20 @@ export interface Backend {
    * STORE_NOT_FOUND when it is gone.
    */
   read(segment: string, from: number, to: number, id?: string): AsyncIterable<Uint8Array>;
+  /**
+   * Opens a segment for who reads many parts of it; rejects as `read` does. A place where reading opens nothing lacks it.
+   */
+  openSegment?(segment: string, id: string): Promise<OpenSegment>;
   /** Keeps bytes that recovery takes out, with their reasons, durably, before anything is removed. */
   quarantine(directory: string, files: ReadonlyMap<string, AsyncIterable<Uint8Array>>): Promise<void>;
   /** Bytes of what `quarantine` has kept. Rejects with STORE_NOT_FOUND. */
   readKept(directory: string, file: string): AsyncIterable<Uint8Array>;
   /**
-   * Bytes `[from, to)` of a cache, fewer where it ends before; undefined when it is not there or cannot be read. Whoever reads
-   * it verifies what it gets: a cache may be deleted, cut, stale or damaged at any time. Backends that keep none lack both.
+   * Calls `use` with what reads a cache, which is opened once however many parts are read; resolves with undefined when it is
+   * not there. Whoever reads it verifies what it gets: a cache may be deleted, cut, stale or damaged at any time. Backends that
+   * keep none lack both.
    */
-  readCache?(name: string, from: number, to: number): Promise<Buffer | undefined>;
+  readCache?<T>(name: string, use: (read: ReadPart) => Promise<T>): Promise<T | undefined>;
   /** Keeps a cache, in place of the one of that name; not durably. It needs no claim, since nothing depends on it. */
   writeCache?(name: string, bytes: Uint8Array): Promise<void>;
   /** How many bytes can still be stored here; Infinity when nothing says so. */

@@ -1,28 +1,31 @@
 // Caches in files. They are written in place and never synced: who reads one verifies every line of it, so that a crash in
 // the middle leaves a cache that is not believed, and costs one reading of the segment that it speaks of.
 import { join } from "node:path";
-import { readRange, writeAll } from "../env/durable.ts";
-import type { Fs } from "../env/env.ts";
+import { readOpen, writeAll } from "../env/durable.ts";
+import type { Fs, OpenFile } from "../env/env.ts";
 import { INDEX_DIR, indexName } from "../log/segments.ts";
+import type { ReadPart } from "./backend.ts";
 
-/** Whatever is wrong with the file: then there is no cache. */
-export async function readCacheFile(
+/** Whatever is wrong with the file: then there is no cache. What is read instead says what is wrong with the disk, if anything is. */
+export async function readCacheFile<T>(
   fs: Fs,
   directory: string,
   name: string,
-  from: number,
-  to: number,
-): Promise<Buffer | undefined> {
+  use: (read: ReadPart) => Promise<T>,
+): Promise<T | undefined> {
+  const file = await fs.open(join(directory, INDEX_DIR, name), "read").catch(() => undefined);
+  if (file === undefined) return undefined;
   try {
-    const path = join(directory, INDEX_DIR, name);
-    const stat = await fs.stat(path);
-    if (stat === undefined) return undefined;
-    const parts: Buffer[] = [];
-    for await (const chunk of readRange(fs, path, from, Math.min(to, stat.bytes))) parts.push(Buffer.from(chunk));
-    return Buffer.concat(parts);
-  } catch {
-    return undefined; // what is read instead says what is wrong with the disk, if anything is
+    return await use((from, to) => readPart(file, from, to).catch(() => undefined));
+  } finally {
+    await file.close().catch(() => undefined);
   }
+}
+
+async function readPart(file: OpenFile, from: number, to: number): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const chunk of readOpen(file, from, to)) parts.push(Buffer.from(chunk));
+  return Buffer.concat(parts);
 }
 
 /** Rejects with STORAGE_FULL, STORAGE_FAILED; then the old one is gone, and no part of the new one is left if that can be helped. */

@@ -19,7 +19,7 @@ import {
 import { readCacheFile, writeCacheFile } from "./cache-files.ts";
 import { type FileStoreOptions, resolveFileOptions } from "./file-options.ts";
 import { claimFiles } from "./files-claim.ts";
-import { listSegments, readSegment } from "./segment-files.ts";
+import { listSegments, openSegment, readSegment } from "./segment-files.ts";
 import { lockOwner, takePin } from "./lock.ts";
 import { readMark } from "./mark-file.ts";
 import { decodeStoreFile, identityFromHeads } from "./store-file.ts";
@@ -59,6 +59,7 @@ export function fileBackend(input: FileStoreOptions, env: Env): Backend {
     env,
     view: (newest) => look("ask", newest),
     read: (segment, from, to, id) => readSegment(env.fs, place.directory, { name: segment, id }, from, to),
+    openSegment: (segment, id) => openSegment(env.fs, place.directory, segment, id),
     async quarantine(target, files) {
       await env.fs.makeDir(target);
       for (const [name, content] of files) {
@@ -74,7 +75,7 @@ export function fileBackend(input: FileStoreOptions, env: Env): Backend {
       if (stat === undefined) throw notFound(path, "nothing is kept at");
       yield* readRange(env.fs, path, 0, stat.bytes);
     },
-    readCache: (name, from, to) => readCacheFile(env.fs, place.directory, name, from, to),
+    readCache: (name, use) => readCacheFile(env.fs, place.directory, name, use),
     writeCache: (name, bytes) => writeCacheFile(env.fs, place.directory, name, bytes),
     async freeBytes() {
       await locate();

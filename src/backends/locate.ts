@@ -3,7 +3,7 @@ import { PapyraError } from "../errors.ts";
 import { allVerify } from "../log/block.ts";
 import { decodeRecord, verifies } from "../log/codec.ts";
 import type { LogRecord } from "../log/record.ts";
-import type { Backend } from "./backend.ts";
+import type { Backend, OpenSegment } from "./backend.ts";
 
 /** Where one line stands. */
 export interface Location {
@@ -43,15 +43,47 @@ export async function* readWindows<L extends Location>(
   seedAt: SeedAt,
   locations: Iterable<L>,
 ): AsyncGenerator<LocatedWindow<L>, void, undefined> {
-  let window: L[] = [];
-  for (const location of locations) {
-    if (window.length > 0 && !isNear(window, location)) {
-      yield await readWindow(backend, seedAt, window);
-      window = [];
+  const reader = new PartReader(backend);
+  try {
+    let window: L[] = [];
+    for (const location of locations) {
+      if (window.length > 0 && !isNear(window, location)) {
+        yield await readWindow(reader, seedAt, window);
+        window = [];
+      }
+      window.push(location);
     }
-    window.push(location);
+    if (window.length > 0) yield await readWindow(reader, seedAt, window);
+  } finally {
+    await reader.close();
   }
-  if (window.length > 0) yield await readWindow(backend, seedAt, window);
+}
+
+/** Reads parts of segments, and opens a segment once for all that are read of it one after the other. */
+class PartReader {
+  readonly #backend: Backend;
+  #id: string | undefined;
+  #open: OpenSegment | undefined;
+
+  constructor(backend: Backend) {
+    this.#backend = backend;
+  }
+
+  async read({ segment, id }: Location, from: number, to: number): Promise<AsyncIterable<Uint8Array>> {
+    if (this.#backend.openSegment === undefined) return this.#backend.read(segment, from, to, id);
+    if (this.#open === undefined || this.#id !== id) {
+      await this.close();
+      this.#open = await this.#backend.openSegment(segment, id);
+      this.#id = id;
+    }
+    return this.#open.read(from, to);
+  }
+
+  async close(): Promise<void> {
+    const open = this.#open;
+    this.#open = undefined;
+    await open?.close();
+  }
 }
 
 /** Places in the order of seqs are not always in that of the log. */
@@ -62,15 +94,16 @@ function isNear(window: readonly Location[], { id, offset, length }: Location): 
 }
 
 async function readWindow<L extends Location>(
-  backend: Backend,
+  reader: PartReader,
   seedAt: SeedAt,
   locations: readonly L[],
 ): Promise<LocatedWindow<L>> {
-  const { segment, id, offset } = locations[0] as Location;
+  const first = locations[0] as Location;
+  const { offset } = first;
   const last = locations[locations.length - 1] as Location;
   const to = last.offset + last.length + 1; // with the line break of the last one, if it has one
   const parts: Buffer[] = [];
-  for await (const chunk of backend.read(segment, offset, to, id)) {
+  for await (const chunk of await reader.read(first, offset, to)) {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     // A chunk is valid until the next is asked for. Most windows are one, which is then not copied.
     if (chunk.length === to - offset) return { locations, records: recordsIn({ bytes, offset }, seedAt, locations) };

@@ -49,7 +49,10 @@ export function memoryBackend(options: MemoryStoreOptions, env: Env): MemoryBack
     putSegment: (name, bytes) => store.put(name, bytes),
     quarantined: store.quarantined,
     caches: store.caches,
-    readCache: async (name, from, to) => store.caches.get(name)?.subarray(from, to),
+    readCache: async (name, use) => {
+      const cache = store.caches.get(name);
+      return cache && use(async (from, to) => cache.subarray(from, to));
+    },
     writeCache: async (name, bytes) => void store.caches.set(name, Buffer.from(bytes)),
     view: async () => store.view(false),
     async *read(segment, from, to, id) {

@@ -1,12 +1,12 @@
 // The segments of a file store beside a writer that may close one at any moment: the active file then gets a closed name,
 // and another file has the active one. A listing is of one instant, and a segment is read under whatever name it has by now.
 import { join } from "node:path";
-import { readAndClose, readRange } from "../env/durable.ts";
+import { readAndClose, readOpen, readRange } from "../env/durable.ts";
 import type { Env, Fs, OpenFile } from "../env/env.ts";
 import { isPapyraError, PapyraError } from "../errors.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { orderSegments, parseFileName, supersededSegments } from "../log/segments.ts";
-import type { Segment, Superseded } from "./backend.ts";
+import type { OpenSegment, Segment, Superseded } from "./backend.ts";
 
 /** So often a store is listed anew that changes while it is listed. */
 const LISTINGS_MAX = 100;
@@ -101,6 +101,14 @@ export async function* readSegment(
   if (id === undefined || (parsed.type !== "active" && parsed.type !== "closed")) {
     yield* readRange(fs, join(directory, name), from, to);
   } else if (to > from) yield* readAndClose(await openById(fs, directory, name, id, parsed), from, to);
+}
+
+/** Opens the segment that had this name and id. Rejects as the above. */
+export async function openSegment(fs: Fs, directory: string, name: string, id: string): Promise<OpenSegment> {
+  const parsed = parseFileName(name);
+  const known = parsed.type === "active" || parsed.type === "closed";
+  const file = known ? await openById(fs, directory, name, id, parsed) : await fs.open(join(directory, name), "read");
+  return { read: (from, to) => readOpen(file, from, to), close: () => file.close() };
 }
 
 async function openById(

@@ -34,12 +34,22 @@ export async function* readRange(
   if (to > from) yield* readAndClose(await fs.open(path, "read"), from, to);
 }
 
-/** The same of a file that is open; it is closed in the end. While a chunk is used the next one is read. */
+/** The same of a file that is open; it is closed in the end. */
 export async function* readAndClose(
   file: OpenFile,
   from: number,
   to: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* readOpen(file, from, to);
+  } finally {
+    await file.close();
+  }
+}
+
+/** The same of a file that stays open. While a chunk is used the next one is read. */
+export async function* readOpen(file: OpenFile, from: number, to: number): AsyncGenerator<Uint8Array, void, undefined> {
+  if (to <= from) return;
   let buffer = bufferFor(to - from);
   let other = to - from > buffer.length ? bufferFor(to - from) : undefined;
   let ahead: Promise<number> | undefined;
@@ -63,7 +73,6 @@ export async function* readAndClose(
     await ahead?.catch(() => undefined); // else it would read into memory that is somebody else's by then
     giveBack(buffer);
     if (other !== undefined) giveBack(other);
-    await file.close();
   }
 }
 

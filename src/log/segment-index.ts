@@ -18,7 +18,7 @@ import { NumberReader, NumberWriter } from "./numbers.ts";
 import type { GapRecord } from "./record.ts";
 
 /** Of another version, a cache is not believed. */
-const VERSION = 2;
+export const INDEX_VERSION = 2;
 const ACTORS_PER_BUCKET = 8;
 const OFFSET_BYTES = 6;
 const CRC_BYTES = 4;
@@ -72,7 +72,7 @@ export function encodeSegmentIndex(
   const { seal, sealAt, gaps } = facts;
   const runs = facts.runs.map(({ from, to }) => [from, to]);
   const places = actors.reduce((sum, [, own]) => sum + own.length, 0);
-  const fields = { version: VERSION, seal, seal_at: sealAt, places, buckets: buckets.length, runs, gaps };
+  const fields = { version: INDEX_VERSION, seal, seal_at: sealAt, places, buckets: buckets.length, runs, gaps };
   const first = Buffer.from(encodeControlLine(HEAD_SEED, "index", fields));
   const seed = crc32(first);
   const offsets = Buffer.alloc((buckets.length + 1) * OFFSET_BYTES);
@@ -132,7 +132,7 @@ export function decodeIndexHead(bytes: Buffer): ReadHead | "short" | undefined {
   if (!verifies(HEAD_SEED, bytes, 0, end)) return undefined;
   const line = bytes.subarray(0, end + 1);
   const { kind, version, seal, seal_at, places, buckets, runs, gaps } = parseObject(line) ?? {};
-  if (kind !== "index" || version !== VERSION) return undefined;
+  if (kind !== "index" || version !== INDEX_VERSION) return undefined;
   const head: IndexHead = {
     seal: seal as string,
     sealAt: seal_at as number,

@@ -65,6 +65,11 @@ export function endsName(log: LogName): string {
   return `${log}.seals`;
 }
 
+/** In the same directory, the cache of the first lines of those of the closed segments of a log. */
+export function headsName(log: LogName): string {
+  return `${log}.heads`;
+}
+
 function digits(seq: number): string {
   return String(seq).padStart(20, "0");
 }

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { buildIndex } from "../../src/actors/index-pass.ts";
+import { buildIndexes } from "../../src/actors/index-pass.ts";
 import { Journal, type NewJournalRecord } from "../../src/actors/journal.ts";
 import { RecordIndex } from "../../src/actors/record-index.ts";
 import { SegmentCaches } from "../../src/actors/segment-caches.ts";
@@ -118,7 +118,7 @@ describe("the index of a log", () => {
     const other = encodeLine(seed, 6, undefined, "future", 1000, ',"persistence_id":"ledger/a","revision":4');
     backend.putSegment("journal.ndjson", Buffer.from(encodeIdentity(identity) + lines.join("") + other));
     const store = await opened(backend);
-    const { index, absences } = await buildIndex(store, "journal", cachesOf(backend));
+    const { index, absences } = (await buildIndexes(store, cachesOf(backend))).journal;
     expect(index.size).toBe(5);
     expect([...(await index.recordsOf("ledger/a", 0))].map(({ seq, revision }) => [seq, revision])).toEqual([
       [1, 1],
@@ -147,7 +147,7 @@ describe("the index of a log", () => {
     await writer.append("journal", [event("ledger/a", 9)]);
     await writer.close();
     for (const seq of [2, 3, 5, 9]) await damage(backend, "journal", seq);
-    const { absences } = await buildIndex(await opened(backend), "journal", cachesOf(backend));
+    const { absences } = (await buildIndexes(await opened(backend), cachesOf(backend))).journal;
     expect(absences).toEqual({
       missing: [
         { from: 5, to: 5 },
