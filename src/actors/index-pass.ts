@@ -63,7 +63,7 @@ async function buildIndex(
       continue;
     }
     const orderly = facts !== undefined && (facts.runs[0]?.from ?? 0) > follows && pass.isAcknowledged(facts);
-    parts.push((orderly ? await caches.keep(segment, reading, index) : undefined) ?? index);
+    parts.push((orderly ? await caches.keep(segment, reading, index, known) : undefined) ?? index);
   }
   await known?.keep();
   const index = new LogIndex(parts, caches.kept, (segment) => caches.readAgain(view, log, segment, known));

@@ -1,7 +1,7 @@
 // Makes the caches of closed segments: when a segment was closed, and when it had to be read because none speaks for it.
 // Best effort: a cache that cannot be written is counted, and its segment stays in memory.
 import type { Backend, Segment, StoreView } from "../backends/backend.ts";
-import { encodeSegmentIndex } from "../log/segment-index.ts";
+import { decodeIndexHead, encodeSegmentIndex } from "../log/segment-index.ts";
 import { indexName } from "../log/segments.ts";
 import { CachedSegment, headOf } from "./cached-segment.ts";
 import { KnownHeads } from "./known-heads.ts";
@@ -48,16 +48,26 @@ export class SegmentCaches {
     return new CachedSegment(this.#backend, segment, read);
   }
 
-  /** Counts a segment that had to be read, and keeps what was found, if it is whole. */
-  async keep(segment: Segment, reading: SegmentReading, index: RecordIndex): Promise<CachedSegment | undefined> {
+  /**
+   * Counts a segment that had to be read, and keeps what was found, if it is whole. What was written is not read again: each
+   * lookup verifies what it gets.
+   */
+  async keep(
+    segment: Segment,
+    reading: SegmentReading,
+    index: RecordIndex,
+    known?: KnownHeads,
+  ): Promise<CachedSegment | undefined> {
     this.#counters.segmentsIndexed += 1;
     const { facts } = reading;
     if (facts === undefined || !this.kept) return undefined;
     try {
       const cache = encodeSegmentIndex(facts, [...index.all()]);
       await this.#backend.writeCache?.(indexName(segment.name), cache);
-      const read = await headOf(this.#backend, segment);
-      return read && new CachedSegment(this.#backend, segment, read);
+      const read = decodeIndexHead(cache);
+      if (read === "short" || read === undefined) return undefined;
+      known?.add(segment, read);
+      return new CachedSegment(this.#backend, segment, read);
     } catch {
       this.#counters.indexWritesFailed += 1;
       return undefined;

@@ -18,7 +18,7 @@ const LONG_MS = 60_000;
 
 /** Makes what is missing of the caches, and learns which of them speak for their segments. */
 async function learn(backend: Backend): Promise<void> {
-  for (let start = 0; start < 2; start++) await withJournal(backend, (journal) => revisionsOf(journal, "a/rare"));
+  await withJournal(backend, (journal) => revisionsOf(journal, "a/rare"));
 }
 
 /** The calls that the first recovery of an actor makes, opening the store apart: at each closed segment and its cache, and elsewhere. */
