@@ -14,7 +14,7 @@ interface Planned {
 }
 
 test.each<[string, (plan: Planned) => unknown]>([
-  ["has no id", ({ options: { run: _, ...options } }) => ({ options })],
+  ["has no id", ({ options }) => ({ options: { ...options, run: undefined } })],
   [
     "has an id that leads elsewhere",
     ({ options }) => ({ options: { ...options, run: { ...options.run, id: "../../x" } } }),
