@@ -14,6 +14,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
@@ -100,6 +101,19 @@ test("recovering a copy vouches for nothing that nobody vouched for before", asy
   expect(report.after.logs.every((log) => !log.endVouched)).toBe(true);
 });
 
+test("a copy of hard links is not accused of lacking what was written since; the store is still vouched for", async () => {
+  const path = join(root, `store-${++places}`);
+  const store = await openStore(fileStore({ path, segmentBytes: 4096 }));
+  for (let n = 0; n < 30; n++) await store.append("events", [note(n)]);
+  const copy = join(root, `copy-${++places}`);
+  execFileSync("cp", ["-al", path, copy]);
+  for (let n = 0; n < 60; n++) await store.append("events", [note(n)]); // into another file than the copy has
+  await store.close();
+  const [copied, original] = [await scan(fileStore({ path: copy })), await scan(fileStore({ path }))];
+  expect([copied.counts, copied.logs.some((log) => log.endVouched)]).toEqual([{}, false]);
+  expect([original.ok, original.logs.every((log) => log.endVouched)]).toEqual([true, true]);
+});
+
 for (const [what, act] of [
   ["is removed", (file: string) => rmSync(file)],
   ["is renamed", (file: string) => renameSync(file, `${file}.old`)],
@@ -132,6 +146,31 @@ test("a writer whose lock file is taken away writes nothing more, so that two ne
   await second.close();
   const found = await scan(fileStore({ path }));
   expect([found.ok, found.logs.find((log) => log.log === "events")?.lastSeq]).toEqual([true, 6]);
+});
+
+test("a directory or a dead link under the name of a segment is named, with what to do", async () => {
+  const file = "events.00000000000000000500.ndjson";
+  const path = await storeOf(3);
+  mkdirSync(join(path, file));
+  await expect(scan(fileStore({ path }))).rejects.toMatchObject({
+    code: "STORAGE_FAILED",
+    message: expect.stringContaining(file) as string,
+    hint: expect.stringContaining("move it out of the store") as string,
+  });
+  rmSync(join(path, file), { recursive: true });
+  symlinkSync("nowhere", join(path, file));
+  await expect(scan(fileStore({ path }))).rejects.toMatchObject({
+    code: "STORAGE_FAILED",
+    hint: expect.stringContaining("a link that leads nowhere") as string,
+  });
+});
+
+test("a file on its own that lacks records is not called undefined", async () => {
+  const path = await storeOf(20);
+  const copy = join(root, `alone-${++places}.log`);
+  const lines = readFileSync(join(path, "events.ndjson"), "utf8").split("\n");
+  writeFileSync(copy, [lines[0], ...lines.slice(9)].join("\n"));
+  expect((await scan(fileStore({ path: copy }))).verdict).toContain("(file) seq 1-8");
 });
 
 test("caches and notes that were blown up are no reason not to work", async () => {

@@ -9,6 +9,6 @@ export function leftovers(superseded: readonly Superseded[], writer: ClaimOwner 
     file: name,
     ...(log === undefined ? {} : { log }),
     leftover: "superseded",
-    detail: `a temporary remainder: compaction replaced it by ${by} and was interrupted; recovery or the next one removes it`,
+    detail: `a temporary remainder: by its name, compaction replaced it by ${by} and was interrupted; recovery or the next one removes it, if the seal of that says so`,
   }));
 }

@@ -19,22 +19,25 @@ export async function readMark(env: Env, path: string): Promise<Mark | undefined
   const stat = await env.fs.stat(file);
   if (stat === undefined || stat.kind !== "file") return undefined;
   const found = decodeSlots(await readStart(env.fs, file, MARK_BYTES));
-  if (found === undefined || !speaksFor(found.newest, stat)) return undefined;
+  const directory = await env.fs.stat(path);
+  if (found === undefined || !speaksFor(found.newest, stat, directory?.id ?? "")) return undefined;
   return found.stale ? { ...found.newest, stale: true } : found.newest;
 }
 
 /** What is known of each log at this moment. */
 type Reaches = (log: LogName) => LogMark | null;
 
+/** What stays the same from mark to mark. */
+type About = Pick<Mark, "store" | "lineage" | "mode" | "file" | "directory">;
+
 /** The mark of a store that is being written, open. */
 export class MarkFile {
   readonly #env: Env;
   readonly #file: OpenFile;
-  /** What stays the same from mark to mark. */
-  readonly #about: Pick<Mark, "store" | "lineage" | "mode" | "file">;
+  readonly #about: About;
   #count = 0;
 
-  private constructor(env: Env, file: OpenFile, about: Pick<Mark, "store" | "lineage" | "mode" | "file">) {
+  private constructor(env: Env, file: OpenFile, about: About) {
     this.#env = env;
     this.#file = file;
     this.#about = about;
@@ -52,7 +55,8 @@ export class MarkFile {
     const temporary = `${target}.tmp-${random.hex(4)}`;
     const file = await fs.open(temporary, "create");
     try {
-      const made = new MarkFile(env, file, { ...about, file: (await file.stat()).id });
+      const { id: directory = "" } = (await fs.stat(path)) ?? {};
+      const made = new MarkFile(env, file, { ...about, file: (await file.stat()).id, directory });
       await writeAll(file, Buffer.alloc(MARK_BYTES, " "), 0);
       await writeAll(file, made.#encode(reaches), 0);
       await file.sync();
@@ -84,8 +88,8 @@ export class MarkFile {
 
   #encode(reaches: Reaches): Buffer {
     const { clock, host } = this.#env;
-    const { store, lineage, mode, file } = this.#about;
+    const about = this.#about;
     const logs = Object.fromEntries(LOG_NAMES.map((log) => [log, reaches(log)])) as Record<LogName, LogMark | null>;
-    return encodeMark({ store, lineage, count: this.#count, atMs: clock.nowMs(), boot: host.bootId, mode, file, logs });
+    return encodeMark({ ...about, count: this.#count, atMs: clock.nowMs(), boot: host.bootId, logs });
   }
 }

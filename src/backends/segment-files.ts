@@ -49,7 +49,7 @@ export async function listSegments(env: Env, path: string, newest?: number): Pro
     if (same && !segments.includes(undefined)) return { names, segments: segments as Segment[], older, superseded };
   }
   throw new PapyraError("STORAGE_FAILED", `the files in ${path} kept changing while they were listed`, {
-    hint: "is something else than Papyra changing the store?",
+    hint: "is something else than Papyra changing the store, or is one of them a link that leads nowhere?",
     details: { path },
   });
 }
@@ -72,7 +72,7 @@ async function segmentsOf(
 async function segmentOf(env: Env, path: string, name: string, log: LogName): Promise<Segment | undefined> {
   const stat = await env.fs.stat(join(path, name));
   if (stat === undefined) return undefined;
-  if (stat.kind !== "file") throw new PapyraError("STORAGE_FAILED", `${join(path, name)} is not a file`);
+  if (stat.kind !== "file") throw noFile(join(path, name));
   const parsed = parseFileName(name);
   return {
     name,
@@ -83,6 +83,13 @@ async function segmentOf(env: Env, path: string, name: string, log: LogName): Pr
     id: stat.id,
     changedMs: stat.changedMs,
   };
+}
+
+function noFile(path: string): PapyraError {
+  return new PapyraError("STORAGE_FAILED", `${path} has the name of a segment and is not a file`, {
+    hint: `nobody but you knows what it is: move it out of the store, and put the segment in its place if there was one`,
+    details: { path },
+  });
 }
 
 /**

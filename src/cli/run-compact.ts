@@ -9,15 +9,22 @@ import { onlyOneOf, readPlan, writePlan } from "./plans.ts";
 import { parseSize, parseSpan } from "./sizes.ts";
 
 const COMMAND = "persistence compact";
+/** What says what goes, on the command line. */
+const BOUNDS = ["log", "maxRecords", "maxAge", "maxBytes"];
 
 export async function runCompact(context: Context): Promise<Outcome> {
   onlyOneOf(context, "plan", "apply");
+  const apply = context.given("apply");
   const { backend, log, path } = await context.open("log", "policy");
+  if (apply !== undefined && BOUNDS.some((name) => context.options[name] !== undefined)) {
+    throw new PapyraError("OPTION_INVALID", "what goes is said by the plan", {
+      hint: "leave --log and the bounds out, or make another plan",
+    });
+  }
   const retention = policyOf(context, log as RetainedLog | undefined) ?? backend.limits.retention;
   const nowMs = context.env.clock.nowMs();
   const wanted = { retention, nowMs, signal: context.signal, onProgress: context.progress("compacting") };
   const plan = context.options.plan;
-  const apply = context.given("apply");
   const report =
     apply !== undefined
       ? await compact(backend, { ...wanted, ...(await planned(context, apply)) })

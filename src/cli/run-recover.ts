@@ -1,8 +1,9 @@
 // recover: at once, as a plan, by a plan, or backwards.
 import { PapyraError } from "../errors.ts";
-import { applyRecover, planRecover } from "../ops/recover-plan.ts";
+import { applyRecover, planRecover, type RecoverPlan } from "../ops/recover-plan.ts";
 import { recover, RECOVER_MODES, type RecoverMode, type RecoverOptions } from "../ops/recover.ts";
-import { revert } from "../ops/revert.ts";
+import { RECOVERY_ID, revert } from "../ops/revert.ts";
+import { noPlan, type PlanFile } from "../ops/plan-file.ts";
 import { oneOf } from "../options.ts";
 import type { Context, Outcome } from "./context.ts";
 import { exitOfRecover } from "./exit-codes.ts";
@@ -39,10 +40,7 @@ async function runApply(context: Context, file: string): Promise<Outcome> {
   }
   const plan = await readPlan(context, file, COMMAND);
   const { backend, log, path } = await context.open("log");
-  const planned = plan.options as unknown as Pick<RecoverOptions, "quarantineDir" | "log"> & {
-    mode: RecoverMode;
-    run: { id: string; nowMs: number };
-  };
+  const planned = plannedIn(plan, file);
   if (planned.log !== log) {
     throw new PapyraError(
       "OPTION_INVALID",
@@ -62,6 +60,17 @@ async function runApply(context: Context, file: string): Promise<Outcome> {
     onProgress: context.progress("recovering"),
   });
   return outcome(report, path, undefined);
+}
+
+type Planned = Pick<RecoverOptions, "mode" | "quarantineDir" | "log"> & { readonly run: RecoverPlan["run"] };
+
+/** A plan is a file, which somebody may have edited: its id names a directory, and all that it says is written into the store. */
+function plannedIn({ options }: PlanFile, file: string): Planned {
+  const { run, quarantineDir } = options as unknown as Partial<Planned>;
+  const named = quarantineDir === undefined || typeof quarantineDir === "string";
+  const whole = named && typeof run?.id === "string" && RECOVERY_ID.test(run.id) && Number.isSafeInteger(run.nowMs);
+  if (whole) return options as unknown as Planned;
+  throw noPlan(file, COMMAND, "it is not whole");
 }
 
 async function runRevert(context: Context, id: string): Promise<Outcome> {

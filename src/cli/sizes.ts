@@ -4,9 +4,9 @@ import { PapyraError } from "../errors.ts";
 const SIZES: Readonly<Record<string, number>> = { "": 1, B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
 const SPANS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 
-/** Bytes from `4096`, `64KiB`, `1.5GiB`. */
+/** Bytes from `4096`, `64KiB`, `1.5GiB`. A fraction needs a unit: `1.5` alone is meant otherwise than as two bytes. */
 export function parseSize(option: string, value: string): number {
-  const match = /^(\d{1,15}(?:\.\d{1,3})?)(B|KiB|MiB|GiB|TiB)?$/.exec(value);
+  const match = /^(\d{1,15}(?=B?$)|\d{1,15}(?:\.\d{1,3})?(?=.iB$))(B|KiB|MiB|GiB|TiB)?$/.exec(value);
   const bytes = match === null ? Number.NaN : Math.round(Number(match[1]) * (SIZES[match[2] ?? ""] as number));
   if (Number.isSafeInteger(bytes)) return bytes;
   throw invalid(option, value, "a size: 4096, 64KiB, 1.5GiB");

@@ -2,7 +2,7 @@
 // and a torn write is told from lost data. A cache: it may lag and may be deleted; it never leads.
 //
 // Two slots in different 4 KiB blocks are overwritten in turn, so that a torn write of one leaves the other. The mark
-// speaks only for the store it was written in: it names its own file, and any copy of that file is another file.
+// speaks only for the store it was written in: it names its own file and directory, and in any copy one of them is another.
 import { crc32 } from "node:zlib";
 import { parseObject } from "./codec.ts";
 import type { Reach } from "./ledger.ts";
@@ -35,6 +35,8 @@ export interface Mark {
   readonly mode: "exact" | "lagging";
   /** The id of the file it was written to. */
   readonly file: string;
+  /** The id of the directory it was written in: a copy of hard links has the file, and another directory. Older marks have none. */
+  readonly directory?: string;
   /** Null where nothing is known of a log. */
   readonly logs: Readonly<Record<LogName, LogMark | null>>;
   /** The other slot is damaged and may have been the newer one. Said by the reader, never written. */
@@ -93,11 +95,12 @@ function decodeSlot(slot: Buffer): Mark | undefined {
 }
 
 /**
- * Whether a mark speaks for the store in which it was found. Not in a copy: there the file is another one. Not when an
+ * Whether a mark speaks for the store in which it was found. Not in a copy: there the file, or its directory, is another one. Not when an
  * older store was copied over this one: then its file was changed long after the mark in it was made. (It may be changed
  * before: after a power cut the times on disk may be older than the content.)
  */
-export function speaksFor(mark: Mark, file: { id: string; changedMs: number }): boolean {
+export function speaksFor(mark: Mark, file: { id: string; changedMs: number }, directory: string): boolean {
+  if (mark.directory !== undefined && mark.directory !== directory) return false;
   return mark.file === file.id && file.changedMs - mark.atMs <= COPY_MS;
 }
 

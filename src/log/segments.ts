@@ -128,11 +128,15 @@ function arrange(
 /** By the names alone: a segment that begins within the seqs of a compacted one of a later generation. */
 function supersededIn(closed: readonly Named[]): Map<string, string> {
   const superseded = new Map<string, string>();
-  const compacted = closed.filter(({ lastSeq }) => lastSeq !== undefined);
-  for (const { name, firstSeq, generation } of compacted.length === 0 ? [] : closed) {
-    const by = compacted.find(
-      (other) => other.generation > generation && other.firstSeq <= firstSeq && firstSeq <= (other.lastSeq as number),
-    );
+  // Those that reach here: a walk along the seqs, since a store may have a hundred thousand of them.
+  let reaching: Named[] = [];
+  let next = 0;
+  for (const { name, firstSeq, generation } of closed) {
+    reaching = reaching.filter(({ lastSeq }) => firstSeq <= (lastSeq as number));
+    for (let other = closed[next]; other !== undefined && other.firstSeq <= firstSeq; other = closed[++next]) {
+      if (other.lastSeq !== undefined && firstSeq <= other.lastSeq) reaching.push(other);
+    }
+    const by = reaching.find((other) => other.generation > generation);
     if (by !== undefined) superseded.set(name, by.name);
   }
   return superseded;

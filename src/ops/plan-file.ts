@@ -31,7 +31,11 @@ export function decodePlan(bytes: Buffer, file: string, command: string): PlanFi
   const plan = parse(bytes);
   const wrong = whyNot(plan, command);
   if (wrong === undefined) return plan as PlanFile;
-  throw new PapyraError("OPTION_INVALID", `${file} is no plan that can be applied: ${wrong}`, {
+  throw noPlan(file, command, wrong);
+}
+
+export function noPlan(file: string, command: string, wrong: string): PapyraError {
+  return new PapyraError("OPTION_INVALID", `${file} is no plan that can be applied: ${wrong}`, {
     hint: `make one with: papyra ${command} --plan ${file}`,
     details: { file },
   });

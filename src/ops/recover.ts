@@ -12,7 +12,7 @@ import { type LogPlan, planRepair, type RemovedBytes } from "./plan.ts";
 import { Keeper } from "./keeper.ts";
 import { planSeals } from "./seals.ts";
 import { type RecoverAction, type RecoverOptions, type RecoverReport, unchanged } from "./recover-report.ts";
-import { leftoversIn } from "./superseded.ts";
+import { assertNoneDoubtful, leftoversIn } from "./superseded.ts";
 import { logsToScan, scan, type ScanReport, scanView } from "./scan.ts";
 
 export {
@@ -166,8 +166,9 @@ class Recovery {
         by: `recover ${this.#id}`,
         nowMs: this.#nowMs,
       });
-      if (log !== undefined)
-        this.#lastSeqs[log] = Math.max(checked.account.lastSeq, plan.gaps.length > 0 ? plan.lastSeq : 0);
+      const writesOff = plan.gaps.length > 0;
+      if (log !== undefined && writesOff) await assertNoneDoubtful(this.#backend, view, log);
+      if (log !== undefined) this.#lastSeqs[log] = Math.max(checked.account.lastSeq, writesOff ? plan.lastSeq : 0);
       if (plan.segments.length === 0) {
         if (log !== undefined) await this.#seal(log, view, checked.account.findings);
         return;

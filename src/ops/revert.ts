@@ -16,6 +16,7 @@ import {
   splicedBytes,
   type Undo,
   undoFiles,
+  unlessMissing,
 } from "./undo.ts";
 
 export interface RevertOptions {
@@ -39,7 +40,8 @@ export interface RevertReport {
   readonly after: ScanReport;
 }
 
-const ID = /^\d{8}T\d{6}Z-[0-9a-f]{6}$/;
+/** How a recovery is named. */
+export const RECOVERY_ID = /^\d{8}T\d{6}Z-[0-9a-f]{6}$/;
 /** A file that recovery made holds one line, and is removed only while that is so. */
 const MADE_BYTES_MAX = 4096;
 
@@ -49,7 +51,7 @@ const MADE_BYTES_MAX = 4096;
  */
 export async function revert(backend: Backend, options: RevertOptions): Promise<RevertReport> {
   const { id, signal } = options;
-  if (!ID.test(id)) {
+  if (!RECOVERY_ID.test(id)) {
     throw new PapyraError("OPTION_INVALID", `${JSON.stringify(id)} is not the id of a recovery`, {
       hint: "it looks like 20260101T031500Z-a1b2c3: recover prints it, and its gap records name it",
     });
@@ -142,8 +144,10 @@ class Reversion {
 
   async #assertKept({ n, kept }: Undo): Promise<void> {
     const file = undoFiles(n).bytes;
-    const found = await contentOf(this.#backend.readKept(this.#directory, file));
-    if (found.sha256 !== kept.sha256) throw quarantineDamaged(this.#directory, file, "its SHA-256 is another one");
+    const found = await unlessMissing(contentOf(this.#backend.readKept(this.#directory, file)));
+    if (found?.sha256 === kept.sha256) return;
+    const what = found === undefined ? "it is missing" : "its SHA-256 is another one";
+    throw quarantineDamaged(this.#directory, file, what);
   }
 
   /**

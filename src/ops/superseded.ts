@@ -30,6 +30,12 @@ export async function leftoversIn(
   return { proved, doubtful };
 }
 
+/** What is missing may stand in a segment that only its name says to be replaced: as long as that is there, nothing is written off. */
+export async function assertNoneDoubtful(backend: Backend, view: StoreView, log: LogName): Promise<void> {
+  const { doubtful } = await leftoversIn(backend, view, [log]);
+  if (doubtful[0] !== undefined) throw notProved(backend, doubtful[0]);
+}
+
 /** Why one is not removed. */
 export function notProved({ location }: Backend, { name, by, log }: Superseded): PapyraError {
   return new PapyraError(

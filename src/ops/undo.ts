@@ -131,16 +131,18 @@ async function keep(
   );
 }
 
-/** Everything that a recovery kept, in order. Rejects with STORE_NOT_FOUND and QUARANTINE_DAMAGED. */
+/**
+ * Everything that a recovery kept, in order. An interrupted one has kept a beginning, and never leaves a hole. Rejects with
+ * STORE_NOT_FOUND and QUARANTINE_DAMAGED.
+ */
 export async function readUndos(backend: Backend, directory: string, recovery: string): Promise<Undo[]> {
   const undos: Undo[] = [];
   for (let n = 1; ; n++) {
     const file = undoFiles(n).json;
-    let text: string;
-    try {
-      text = (await readAll(backend.readKept(directory, file))).toString("utf8");
-    } catch (error) {
-      if (!isPapyraError(error, "STORE_NOT_FOUND")) throw error;
+    const bytes = await unlessMissing(readAll(backend.readKept(directory, file)));
+    if (bytes === undefined) {
+      const later = await unlessMissing(readAll(backend.readKept(directory, undoFiles(n + 1).json)));
+      if (later !== undefined) throw quarantineDamaged(directory, file, "it is missing, and what follows it is there");
       if (n > 1) return undos;
       throw new PapyraError(
         "STORE_NOT_FOUND",
@@ -151,7 +153,17 @@ export async function readUndos(backend: Backend, directory: string, recovery: s
         },
       );
     }
-    undos.push(parsed(text, directory, file, recovery, n));
+    undos.push(parsed(bytes.toString("utf8"), directory, file, recovery, n));
+  }
+}
+
+/** What is read of a file that a recovery kept; undefined when that is not there. */
+export async function unlessMissing<T>(read: Promise<T>): Promise<T | undefined> {
+  try {
+    return await read;
+  } catch (error) {
+    if (isPapyraError(error, "STORE_NOT_FOUND")) return undefined;
+    throw error;
   }
 }
 

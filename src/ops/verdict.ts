@@ -51,7 +51,7 @@ function acknowledged(anomalies: readonly Anomaly[], anomalyCount: number): stri
       .slice(0, 3)
       .map(
         ({ log, lostSeqs }) =>
-          `${log} seq ${lostSeqs?.from}${lostSeqs?.from === lostSeqs?.to ? "" : `-${lostSeqs?.to}`}`,
+          `${log ?? "(file)"} seq ${lostSeqs?.from}${lostSeqs?.from === lostSeqs?.to ? "" : `-${lostSeqs?.to}`}`,
       );
     return `acknowledged records are damaged or missing: ${where.join(", ")}${lost.length > 3 ? ", ..." : ""}`;
   }

@@ -64,6 +64,20 @@ test("a plan that was written down is applied by its own clock, once, and not af
 });
 
 test.each([
+  ["--max-records", "1"],
+  ["--log", "events"],
+  ["--max-age", "1d"],
+  ["--max-bytes", "1KiB"],
+])("a plan is not applied with %s %s: it says itself what goes", async (...bounds) => {
+  const path = await newStore(12);
+  const file = join(dir, "own-bounds.json");
+  await papyra([...COMPACT, "--path", path, "--log", "events", "--max-records", "4", "--plan", file]);
+  const document = await papyraJson([...COMPACT, "--path", path, "--apply", file, ...bounds]);
+  expect(document).toMatchObject({ exit: 64, error: { code: "OPTION_INVALID" } });
+  expect(await shown(["--path", path])).toHaveLength(12);
+});
+
+test.each([
   ["no plan at all", "hello"],
   ["one of another command", JSON.stringify({ papyra_plan: 1, command: "persistence recover" })],
   ["one of a later release", JSON.stringify({ papyra_plan: 2, command: "persistence compact" })],
@@ -96,6 +110,7 @@ test.each([
   ["with a log and no bounds", ["--log", "events"]],
   ["with an unknown log", ["--log", "snapshots", "--max-records", "1"]],
   ["with a size that is none", ["--max-bytes", "12 apples"]],
+  ["with a fraction of a byte, where gigabytes were meant", ["--max-bytes", "1.5"]],
   ["with a span that is none", ["--max-age", "yesterday"]],
   ["with a count that is none", ["--max-records", "-1"]],
   ["with a plan to make and one to apply", ["--max-records", "1", "--plan", "--apply", "x.json"]],

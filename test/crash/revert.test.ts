@@ -59,6 +59,19 @@ test("a reversal is cut at each of its calls, and goes on the next time", async 
   console.log(`cuts of a reversal at ${acting.length} calls: ${survivors.counts}`);
 });
 
+test("a quarantine from which a file was taken is damaged, and not what an interrupted recovery has left", async () => {
+  const { disk, id } = await recovered();
+  const mended = files(disk);
+  const kept = [...disk.tree().keys()].filter((path) => path.includes("undo-")).sort();
+  const last = Math.max(...kept.map((path) => Number(/undo-(\d+)/.exec(path)?.[1])));
+  for (const path of kept.filter((one) => !one.includes(`undo-${last}.json`))) {
+    const survivor = disk.reboot(1);
+    await survivor.env.fs.remove(path);
+    await expect(revert(backendOn(survivor), { id }), path).rejects.toMatchObject({ code: "QUARANTINE_DAMAGED" });
+    expect(files(survivor), path).toEqual(mended);
+  }
+});
+
 test("a damaged quarantine is found before anything is changed", async () => {
   const { disk, id } = await recovered();
   const mended = files(disk);

@@ -112,21 +112,27 @@ describe("what a mark speaks for", () => {
   const here = { id: mark.file, changedMs: mark.atMs + 20 };
 
   test("the file it was written to", () => {
-    expect(speaksFor(mark, here)).toBe(true);
+    expect(speaksFor(mark, here, "8:7:98")).toBe(true);
   });
 
   test("not a copy: there the file is another one", () => {
-    expect(speaksFor(mark, { ...here, id: "8:1235:99" })).toBe(false);
-    expect(speaksFor(mark, { ...here, id: "8:1235:99" })).toBe(false);
+    expect(speaksFor(mark, { ...here, id: "8:1235:99" }, "8:7:98")).toBe(false);
+    expect(speaksFor(mark, { ...here, id: "8:1235:99" }, "8:7:98")).toBe(false);
+  });
+
+  test("not a copy of hard links: there the file is the same and the directory another one", () => {
+    const mark = markOf(5, { directory: "8:7:98" });
+    expect(speaksFor(mark, here, "8:7:98")).toBe(true);
+    expect(speaksFor(mark, here, "8:8:99")).toBe(false);
   });
 
   test("not an older store that was copied over this one: the file is the same and was changed long after", () => {
-    expect(speaksFor(mark, { ...here, changedMs: mark.atMs + 60_000 })).toBe(false);
+    expect(speaksFor(mark, { ...here, changedMs: mark.atMs + 60_000 }, "8:7:98")).toBe(false);
   });
 
   test("after a boot only the file counts, whatever the clock says", () => {
-    expect(speaksFor(mark, { ...here, changedMs: mark.atMs - 60_000 })).toBe(true);
-    expect(speaksFor(mark, { ...here, changedMs: 0 })).toBe(true);
+    expect(speaksFor(mark, { ...here, changedMs: mark.atMs - 60_000 }, "8:7:98")).toBe(true);
+    expect(speaksFor(mark, { ...here, changedMs: 0 }, "8:7:98")).toBe(true);
   });
 });
 
