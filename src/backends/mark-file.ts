@@ -26,27 +26,43 @@ export async function readMark(env: Env, path: string): Promise<Mark | undefined
 /** What is known of each log at this moment. */
 type Reaches = (log: LogName) => LogMark | null;
 
+/** What stays the same from mark to mark. */
+type About = Pick<Mark, "store" | "lineage" | "mode" | "durability">;
+
 /** The mark of a store that is being written, open. */
 export class MarkFile {
   readonly #env: Env;
   readonly #file: OpenFile;
-  /** What stays the same from mark to mark. */
-  readonly #about: Pick<Mark, "store" | "lineage" | "mode" | "file">;
+  readonly #about: About & Pick<Mark, "file">;
   #count = 0;
 
-  private constructor(env: Env, file: OpenFile, about: Pick<Mark, "store" | "lineage" | "mode" | "file">) {
+  private constructor(env: Env, file: OpenFile, about: About & Pick<Mark, "file">) {
     this.#env = env;
     this.#file = file;
     this.#about = about;
   }
 
-  /** Puts a new file in place, so that the slots of an old one can never be mistaken for it; durable when it resolves. */
-  static async create(
+  /** Vouches for logs up to these seqs. Of the others it goes on saying what the mark before said, and that is worth no more than it was. */
+  static async renew(
     env: Env,
     path: string,
-    about: Pick<Mark, "store" | "lineage" | "mode">,
-    reaches: Reaches,
+    about: About,
+    lastSeqs: Readonly<Partial<Record<LogName, number>>>,
   ): Promise<MarkFile> {
+    const old = await readMark(env, path);
+    const kept = LOG_NAMES.some((log) => lastSeqs[log] === undefined && (old?.logs[log] ?? null) !== null);
+    const exact = about.mode === "exact" && old?.mode === "exact" && old.stale !== true;
+    const { durability: _, ...rest } = about;
+    const was = old?.stale === true || old?.durability === undefined ? {} : { durability: old.durability };
+    const worth = kept ? { ...rest, ...was, mode: exact ? ("exact" as const) : ("lagging" as const) } : about;
+    return MarkFile.create(env, path, worth, (log) => {
+      const seq = lastSeqs[log];
+      return seq === undefined ? (old?.logs[log] ?? null) : { written: seq, durable: seq, boot: env.host.bootId };
+    });
+  }
+
+  /** Puts a new file in place, so that the slots of an old one can never be mistaken for it; durable when it resolves. */
+  static async create(env: Env, path: string, about: About, reaches: Reaches): Promise<MarkFile> {
     const { fs, random } = env;
     const target = join(path, MARK_FILE);
     const temporary = `${target}.tmp-${random.hex(4)}`;
@@ -67,25 +83,33 @@ export class MarkFile {
     }
   }
 
-  /** Overwrites the older slot; synced only where the options ask for it. */
+  /** Synced only where the options ask for it. */
   async write(reaches: Reaches): Promise<void> {
-    this.#count += 1;
-    await writeAll(this.#file, this.#encode(reaches), (this.#count % 2) * MARK_SLOT_BYTES);
+    await this.#overwrite(reaches);
     if (this.#about.mode === "exact") await this.#file.sync();
   }
 
-  sync(): Promise<void> {
-    return this.#file.sync();
+  /** The last one of a writer that has made everything durable. */
+  async writeClosed(reaches: Reaches): Promise<void> {
+    await this.#overwrite(reaches, { closed: true });
+    await this.#file.sync();
   }
 
   close(): Promise<void> {
     return this.#file.close();
   }
 
-  #encode(reaches: Reaches): Buffer {
+  /** Overwrites the older slot. */
+  #overwrite(reaches: Reaches, end?: Pick<Mark, "closed">): Promise<void> {
+    this.#count += 1;
+    return writeAll(this.#file, this.#encode(reaches, end), (this.#count % 2) * MARK_SLOT_BYTES);
+  }
+
+  #encode(reaches: Reaches, end?: Pick<Mark, "closed">): Buffer {
     const { clock, host } = this.#env;
-    const { store, lineage, mode, file } = this.#about;
+    const { store, lineage, ...about } = this.#about;
     const logs = Object.fromEntries(LOG_NAMES.map((log) => [log, reaches(log)])) as Record<LogName, LogMark | null>;
-    return encodeMark({ store, lineage, count: this.#count, atMs: clock.nowMs(), boot: host.bootId, mode, file, logs });
+    const now = { count: this.#count, atMs: clock.nowMs(), boot: host.bootId };
+    return encodeMark({ store, lineage, ...now, ...about, ...end, logs });
   }
 }
