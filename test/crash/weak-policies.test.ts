@@ -3,6 +3,8 @@
 import { describe, expect, test } from "vitest";
 import type { FileStoreOptions } from "../../src/backends/file-options.ts";
 import { openStore } from "../../src/backends/open.ts";
+import { createBackup } from "../../src/backup/create.ts";
+import { directoryObjects } from "../../src/backup/directory.ts";
 import type { Store } from "../../src/backends/store.ts";
 import { MARK_LAGS } from "../../src/log/anomaly.ts";
 import { decodeMark } from "../../src/log/mark.ts";
@@ -12,6 +14,7 @@ import { recover } from "../../src/ops/recover.ts";
 import { scan } from "../../src/ops/scan.ts";
 import { startupCheck } from "../../src/ops/startup.ts";
 import { SimDisk } from "../../src/testing/sim-disk.ts";
+import { impatient } from "../sim-env.ts";
 import { backendOn, newLedger, PATH, put } from "./scenario.ts";
 
 const OPTIONS = { durability: "os", mark: "exact" } as const;
@@ -146,6 +149,23 @@ test.each(["drop", "keep"] as const)(
     expect(cuts).toBeGreaterThan(10);
   },
 );
+
+test("a backup that is made before it is opened says what is missing, also one that only adds to the one before", async () => {
+  const { disk, store } = await five();
+  const objects = (at: SimDisk) => directoryObjects(impatient(at), "/data/backups");
+  const before = await createBackup(
+    backendOn(disk, OPTIONS),
+    objects(disk),
+    {},
+    { instant: () => Promise.resolve({ events: 3 }) },
+  );
+  expect(before.backup).toMatchObject({ verdict: "good", logs: { events: { last_seq: 3 } } });
+  expect(store.lastSeq("events")).toBe(5);
+  const survivor = disk.reboot(1, "keep");
+  survivor.corrupt(`${PATH}/events.ndjson`, (bytes) => bytes.subarray(0, atLine(4)(bytes)));
+  const { backup } = await createBackup(backendOn(survivor, OPTIONS), objects(survivor));
+  expect(backup).toMatchObject({ verdict: "damaged", anomalies: [expect.stringContaining("seq 4 to 5")] });
+});
 
 test("a killed process has lost nothing, and neither has one that closed before the power went", async () => {
   for (const survivor of [
