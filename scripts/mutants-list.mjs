@@ -1968,7 +1968,7 @@ export const MUTANTS = [
     file: "src/backup/rebuild.ts",
     find: "cut !== undefined || wholeEnd === 0)",
     replace: "wholeEnd >= 0)",
-    tests: ["test/backup/lineages.test.ts"],
+    tests: ["test/backup/unsealed-end.test.ts"],
     filter: "segment without a seal",
   },
   {

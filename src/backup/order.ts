@@ -1,15 +1,21 @@
 // In which order backups are of a history, without asking a wall clock, which may have been set back between two of them. Pure.
 import { LOG_NAMES } from "../log/record.ts";
 import { type Manifest, newestIn, secondOf } from "./manifest.ts";
-import type { BackupInfo } from "./repository.ts";
+
+/** What the order needs to know of a backup. */
+interface Placed {
+  readonly id: string;
+  /** Undefined when it is damaged. */
+  readonly manifest: Manifest | undefined;
+}
 
 /**
  * The oldest first. Those that were made here follow each other as the catalog names them: nothing in it is ever changed. One that was
  * taken in as a copy, or whose entry is lost, goes where its history says (`byHistory`); only where no other is of its lineage, its
  * instant decides. `made`: the numbers in the catalog of those that were made here.
  */
-export function inOrder(backups: readonly BackupInfo[], made: ReadonlyMap<string, number>): BackupInfo[] {
-  const numberOf = ({ id }: BackupInfo): number => made.get(id) ?? 0;
+export function inOrder<T extends Placed>(backups: readonly T[], made: ReadonlyMap<string, number>): T[] {
+  const numberOf = ({ id }: Placed): number => made.get(id) ?? 0;
   const ordered = backups.filter(({ id }) => made.has(id)).sort((a, b) => numberOf(a) - numberOf(b));
   const others = backups.filter(({ id }) => !made.has(id)).sort((a, b) => instantOf(a) - instantOf(b));
   for (const one of others) ordered.splice(placeOf(one, ordered), 0, one);
@@ -17,14 +23,14 @@ export function inOrder(backups: readonly BackupInfo[], made: ReadonlyMap<string
 }
 
 /** In front of the first that has all that it has; else behind the last one of its lineage. */
-function placeOf(one: BackupInfo, ordered: readonly BackupInfo[]): number {
+function placeOf(one: Placed, ordered: readonly Placed[]): number {
   const compared = ordered.map((other) => byHistory(other.manifest, one.manifest));
   const beyond = compared.findIndex((order) => order !== undefined && order >= 0);
   if (beyond >= 0) return beyond;
   const before = compared.findLastIndex((order) => order !== undefined);
   if (before >= 0) return before + 1;
   const { manifest } = one;
-  const isOwn = (other: BackupInfo): boolean => manifest === undefined || other.manifest?.store === manifest.store;
+  const isOwn = (other: Placed): boolean => manifest === undefined || other.manifest?.store === manifest.store;
   const later = ordered.findIndex((other) => isOwn(other) && instantOf(other) > instantOf(one));
   return later < 0 ? ordered.length : later;
 }
@@ -43,12 +49,12 @@ export function byHistory(one: Manifest | undefined, other: Manifest | undefined
 }
 
 /** Of a backup and of what a watch has shipped, which no entry of the catalog names: where their histories do not tell, by the instant. */
-export function isNewer(watched: BackupInfo, backup: BackupInfo): boolean {
+export function isNewer(watched: Placed, backup: Placed): boolean {
   const order = byHistory(watched.manifest, backup.manifest);
   if (order !== undefined && order !== 0) return order > 0;
   return instantOf(watched) >= instantOf(backup);
 }
 
-function instantOf({ id, manifest }: BackupInfo): number {
+function instantOf({ id, manifest }: Placed): number {
   return manifest?.instant ?? secondOf(id);
 }
