@@ -241,7 +241,7 @@ class Explorer {
       if (allowed === true) {
         // By an earlier power cut, and nothing was accounted for yet.
         assert.ok(durability !== "fsync" && !(kept && neverCut), `nothing allows a loss: ${about}`);
-      } else if (acknowledged === "lost" && promised) {
+      } else if (acknowledged === "lost" && promised && (durability === "fsync" || (kept && neverCut))) {
         const harmed = [...(truth.harmed.get(log as LogName) ?? [])];
         const named = harmed.some((seq) => lostSeqs !== undefined && seq >= lostSeqs.from && seq <= lostSeqs.to);
         assert.ok(named, `nothing acknowledged is lost, but: ${about}`);
