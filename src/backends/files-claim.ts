@@ -11,9 +11,19 @@ import { activeName, closedName, LOCK_FILE, parseFileName, STORE_FILE } from "..
 import type { AppendedAt, AppendPart, Claim, Splice, StoreIdentity, StoreView } from "./backend.ts";
 import { removeWithCache } from "./cache-files.ts";
 import type { ResolvedFileOptions } from "./file-options.ts";
-import { isHeldAt, takeLock } from "./lock.ts";
-import { MarkFile, readMark } from "./mark-file.ts";
-import { appendTo, assertInPlace, type OpenLog, openLog, settleAll, syncIfThere, syncLog } from "./open-log.ts";
+import { dropStrayLockFile, isHeldAt, takeLock } from "./lock.ts";
+import { MarkFile } from "./mark-file.ts";
+import {
+  appendTo,
+  assertInPlace,
+  type OpenLog,
+  openLog,
+  reachedBy,
+  settleAll,
+  syncAll,
+  syncIfThere,
+  syncLog,
+} from "./open-log.ts";
 import { spliceFile } from "./splice-file.ts";
 import { encodeStoreFile } from "./store-file.ts";
 
@@ -149,7 +159,7 @@ class FilesClaim implements Claim {
   async sync(): Promise<void> {
     this.#assertUsable();
     try {
-      await settleAll([...this.#logs.values()].map((open) => syncLog(open)));
+      await syncAll(this.#logs.values());
       await this.#writeMark();
     } catch (error) {
       throw this.#poison(error);
@@ -185,7 +195,6 @@ class FilesClaim implements Claim {
 
   async vouch(lastSeqs: Readonly<Partial<Record<LogName, number>>>): Promise<void> {
     this.#assertUsable();
-    const { host } = this.#env;
     // The mark will say that it is durable: also what a policy did not sync, and what a killed process had only written.
     for (const log of LOG_NAMES) {
       const open = this.#logs.get(log);
@@ -193,15 +202,12 @@ class FilesClaim implements Claim {
       else if (lastSeqs[log] !== undefined) await syncIfThere(this.#env.fs, join(this.#path, activeName(log)));
     }
     await this.#env.fs.syncDir(this.#path); // and its name
-    const old = await readMark(this.#env, this.#path);
     this.#identity ??= (await this.view()).identity; // a mark that names no store speaks for none
     await this.#mark?.close();
     this.#mark = undefined;
     const { store = "", lineage = "" } = this.#identity ?? {};
-    this.#mark = await MarkFile.create(this.#env, this.#path, { store, lineage, mode: this.#options.mark }, (log) => {
-      const seq = lastSeqs[log];
-      return seq === undefined ? (old?.logs[log] ?? null) : { written: seq, durable: seq, boot: host.bootId };
-    });
+    const { mark: mode, durability } = this.#options;
+    this.#mark = await MarkFile.renew(this.#env, this.#path, { store, lineage, mode, durability }, lastSeqs);
   }
 
   async tidy(): Promise<readonly string[]> {
@@ -226,23 +232,19 @@ class FilesClaim implements Claim {
         failures.push(error);
       }
     };
-    if (this.#failure === undefined && this.#logs.size > 0) {
-      await tried(() => this.sync());
-      await tried(() => this.#mark?.sync());
-    }
+    if (this.#failure === undefined && this.#logs.size > 0) await tried(() => this.#end());
     this.#released = true;
     for (const open of this.#logs.values()) await tried(() => open.file.close());
     await tried(() => this.#mark?.close());
-    await tried(() => this.#dropLockFile());
+    await tried(() => dropStrayLockFile(this.#env, this.#path, this.#lock));
     await tried(() => this.#lock.release());
     if (failures.length > 0) throw failures[0];
   }
 
-  /** A lock file in a place that is no store (a lone log was repaired there) would be litter; its holder may remove it. */
-  async #dropLockFile(): Promise<void> {
-    const { fs } = this.#env;
-    if ((await fs.stat(join(this.#path, STORE_FILE))) !== undefined) return;
-    if (await isHeldAt(this.#env, this.#path, this.#lock)) await fs.remove(join(this.#path, LOCK_FILE));
+  /** In this order: the mark says that all is durable, and that it is the last word. */
+  async #end(): Promise<void> {
+    await syncAll(this.#logs.values());
+    await this.#mark?.writeClosed((log) => reachedBy(this.#logs.get(log), this.#env.host.bootId));
   }
 
   #open(log: LogName): OpenLog {
@@ -266,7 +268,7 @@ class FilesClaim implements Claim {
       this.#options.intervalMs,
       () => {
         this.#cancelTimer = undefined;
-        this.#syncing = settleAll([...this.#logs.values()].map((open) => syncLog(open))).catch((error: unknown) => {
+        this.#syncing = syncAll(this.#logs.values()).catch((error: unknown) => {
           this.#poison(error); // seen by the next append, and by the release
         });
       },
@@ -276,10 +278,7 @@ class FilesClaim implements Claim {
 
   /** Before every acknowledgement, so that while the machine stays up the mark is exact. */
   async #writeMark(): Promise<void> {
-    await this.#mark?.write((log) => {
-      const open = this.#logs.get(log);
-      return open === undefined ? null : { written: open.written, durable: open.durable, boot: this.#env.host.bootId };
-    });
+    await this.#mark?.write((log) => reachedBy(this.#logs.get(log), this.#env.host.bootId));
   }
 
   #poison(error: unknown): Error {

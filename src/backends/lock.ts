@@ -5,7 +5,7 @@ import { readStart, writeAll } from "../env/durable.ts";
 import type { Env, FileLock } from "../env/env.ts";
 import { isPapyraError, PapyraError } from "../errors.ts";
 import { parseObject } from "../log/codec.ts";
-import { LOCK_FILE, PIN_FILE } from "../log/segments.ts";
+import { LOCK_FILE, PIN_FILE, STORE_FILE } from "../log/segments.ts";
 import type { ClaimOwner, Pin } from "./backend.ts";
 
 /** A reader that asks whether somebody writes holds a shared lock for an instant: so often, so far apart, a writer asks again. */
@@ -88,6 +88,12 @@ export async function isHeldAt(
   file: string = LOCK_FILE,
 ): Promise<boolean> {
   return (await env.fs.stat(join(directory, file)))?.id === lock.id;
+}
+
+/** A lock file in a place that is no store (a lone log was repaired there) would be litter; its holder may remove it. */
+export async function dropStrayLockFile(env: Env, directory: string, lock: FileLock): Promise<void> {
+  if ((await env.fs.stat(join(directory, STORE_FILE))) !== undefined) return;
+  if (await isHeldAt(env, directory, lock)) await env.fs.remove(join(directory, LOCK_FILE));
 }
 
 /** Who holds the lock at this moment, without waiting and without changing anything. */

@@ -28,28 +28,44 @@ export async function readMark(env: Env, path: string): Promise<Mark | undefined
 type Reaches = (log: LogName) => LogMark | null;
 
 /** What stays the same from mark to mark. */
-type About = Pick<Mark, "store" | "lineage" | "mode" | "file" | "directory">;
+type About = Pick<Mark, "store" | "lineage" | "mode" | "durability">;
+/** And where it stands. */
+type Placed = About & Pick<Mark, "file" | "directory">;
 
 /** The mark of a store that is being written, open. */
 export class MarkFile {
   readonly #env: Env;
   readonly #file: OpenFile;
-  readonly #about: About;
+  readonly #about: Placed;
   #count = 0;
 
-  private constructor(env: Env, file: OpenFile, about: About) {
+  private constructor(env: Env, file: OpenFile, about: Placed) {
     this.#env = env;
     this.#file = file;
     this.#about = about;
   }
 
-  /** Puts a new file in place, so that the slots of an old one can never be mistaken for it; durable when it resolves. */
-  static async create(
+  /** Vouches for logs up to these seqs. Of the others it goes on saying what the mark before said, and that is worth no more than it was. */
+  static async renew(
     env: Env,
     path: string,
-    about: Pick<Mark, "store" | "lineage" | "mode">,
-    reaches: Reaches,
+    about: About,
+    lastSeqs: Readonly<Partial<Record<LogName, number>>>,
   ): Promise<MarkFile> {
+    const old = await readMark(env, path);
+    const kept = LOG_NAMES.some((log) => lastSeqs[log] === undefined && (old?.logs[log] ?? null) !== null);
+    const exact = about.mode === "exact" && old?.mode === "exact" && old.stale !== true;
+    const { durability: _, ...rest } = about;
+    const was = old?.stale === true || old?.durability === undefined ? {} : { durability: old.durability };
+    const worth = kept ? { ...rest, ...was, mode: exact ? ("exact" as const) : ("lagging" as const) } : about;
+    return MarkFile.create(env, path, worth, (log) => {
+      const seq = lastSeqs[log];
+      return seq === undefined ? (old?.logs[log] ?? null) : { written: seq, durable: seq, boot: env.host.bootId };
+    });
+  }
+
+  /** Puts a new file in place, so that the slots of an old one can never be mistaken for it; durable when it resolves. */
+  static async create(env: Env, path: string, about: About, reaches: Reaches): Promise<MarkFile> {
     const { fs, random } = env;
     const target = join(path, MARK_FILE);
     const temporary = `${target}.tmp-${random.hex(4)}`;
@@ -71,25 +87,33 @@ export class MarkFile {
     }
   }
 
-  /** Overwrites the older slot; synced only where the options ask for it. */
+  /** Synced only where the options ask for it. */
   async write(reaches: Reaches): Promise<void> {
-    this.#count += 1;
-    await writeAll(this.#file, this.#encode(reaches), (this.#count % 2) * MARK_SLOT_BYTES);
+    await this.#overwrite(reaches);
     if (this.#about.mode === "exact") await this.#file.sync();
   }
 
-  sync(): Promise<void> {
-    return this.#file.sync();
+  /** The last one of a writer that has made everything durable. */
+  async writeClosed(reaches: Reaches): Promise<void> {
+    await this.#overwrite(reaches, { closed: true });
+    await this.#file.sync();
   }
 
   close(): Promise<void> {
     return this.#file.close();
   }
 
-  #encode(reaches: Reaches): Buffer {
+  /** Overwrites the older slot. */
+  #overwrite(reaches: Reaches, end?: Pick<Mark, "closed">): Promise<void> {
+    this.#count += 1;
+    return writeAll(this.#file, this.#encode(reaches, end), (this.#count % 2) * MARK_SLOT_BYTES);
+  }
+
+  #encode(reaches: Reaches, end?: Pick<Mark, "closed">): Buffer {
     const { clock, host } = this.#env;
-    const about = this.#about;
+    const { store, lineage, ...about } = this.#about;
     const logs = Object.fromEntries(LOG_NAMES.map((log) => [log, reaches(log)])) as Record<LogName, LogMark | null>;
-    return encodeMark({ ...about, count: this.#count, atMs: clock.nowMs(), boot: host.bootId, logs });
+    const now = { count: this.#count, atMs: clock.nowMs(), boot: host.bootId };
+    return encodeMark({ store, lineage, ...now, ...about, ...end, logs });
   }
 }

@@ -2,6 +2,7 @@
 import { writeAll } from "../env/durable.ts";
 import type { Fs, OpenFile } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
+import type { LogMark } from "../log/mark.ts";
 import type { AppendPart } from "./backend.ts";
 
 export interface OpenLog {
@@ -50,7 +51,16 @@ export async function syncLog(open: OpenLog): Promise<void> {
   open.durable = Math.max(open.durable, written);
 }
 
-/** The same for a file that is not open. Resolves with false when there is none. */
+export function syncAll(logs: Iterable<OpenLog>): Promise<void> {
+  return settleAll([...logs].map((open) => syncLog(open)));
+}
+
+/** What a mark says of a log at this moment; null where nothing is known of it. */
+export function reachedBy(open: OpenLog | undefined, boot: string): LogMark | null {
+  return open === undefined ? null : { written: open.written, durable: open.durable, boot };
+}
+
+/** Makes a file durable that is not open. Resolves with false when there is none. */
 export async function syncIfThere(fs: Fs, path: string): Promise<boolean> {
   if ((await fs.stat(path)) === undefined) return false;
   const file = await fs.open(path, "update");

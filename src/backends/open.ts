@@ -42,17 +42,18 @@ export async function openStoreFor(backend: Backend, purpose: string): Promise<S
   try {
     const { identity, view } = await identify(backend, claim);
     const logs = {} as Record<LogName, LogState>;
-    const torn: { readonly log: LogName; readonly gaps: readonly NewRecord[] }[] = [];
+    const lacking: { readonly log: LogName; readonly gaps: readonly NewRecord[] }[] = [];
     const ends: KnownEnds[] = [];
     for (const log of LOG_NAMES) {
-      const { state, unpromised, known } = await resumeLog(backend, claim, view, log);
+      const { state, gaps, known } = await resumeLog(backend, claim, view, log);
       logs[log] = state;
       if (known !== undefined) ends.push(known);
-      if (unpromised.length > 0) torn.push({ log, gaps: unpromised.map(tornGap) });
+      if (gaps.length > 0) lacking.push({ log, gaps });
     }
     const store = new StoreWriter(backend, identity, claim, logs);
-    // Before the mark vouches for the lines behind a hole: from then on nobody could tell that it was never promised.
-    for (const { log, gaps } of torn) await store.append(log, gaps);
+    // Before the mark moves: from then on nobody could tell that a hole was never promised, nor what a power cut was allowed to take.
+    // Cut short in between, the mark says what it said, and the next opening does the same; what was written by then accounts for it.
+    for (const { log, gaps } of lacking) await store.append(log, gaps);
     await claim.vouch(
       Object.fromEntries(LOG_NAMES.map((log) => [log, logs[log].acknowledged])) as Record<LogName, number>,
     );
@@ -120,15 +121,16 @@ async function assertWritable(backend: Backend, view: StoreView): Promise<void> 
   }
 }
 
-/** Accounts for seqs of an unfinished write in front of others of it that reached the disk whole. */
-function tornGap({ from, to }: SeqRange): NewRecord {
-  return { kind: "gap", from, to, reason: "lost", by: "opening: an unfinished write, never acknowledged" };
-}
+/** Of seqs of an unfinished write in front of others of it that reached the disk whole. */
+const UNFINISHED = "opening: an unfinished write, never acknowledged";
+/** Of seqs that were acknowledged under a policy that does not wait for the disk: they are not given away a second time. */
+const POWER_CUT =
+  "opening: acknowledged and not on the disk yet when the machine went down, as the durability policy allows";
 
-/** A log where writing goes on, and its seqs before that which were never promised and are not there. */
+/** A log where writing goes on, and what accounts for its seqs before that which are not there and need not be. */
 interface Resumed {
   readonly state: LogState;
-  readonly unpromised: readonly SeqRange[];
+  readonly gaps: readonly NewRecord[];
   readonly known: KnownEnds | undefined;
 }
 
@@ -143,7 +145,7 @@ async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: L
   const { seed, line } = seedFor(view, log);
   const { tail } = checked;
   // `nextSeq` may lie further on than the last seq that is known: what may have been acknowledged is never used again.
-  const { lastSeq, nextSeq, missingSeqs, unpromisedSeqs, absentSeqs } = checked.account;
+  const { lastSeq, nextSeq, missingSeqs, unpromisedSeqs, allowedSeqs, absentSeqs } = checked.account;
   const clean = tail?.clean === true;
   if (clean) await claim.resume(log, tail.bytes, lastSeq);
   else await claim.startSegment(log, line, tail?.firstSeq ?? nextSeq, lastSeq);
@@ -156,10 +158,12 @@ async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: L
     segment: clean
       ? { firstSeq: tail.firstSeq, firstMs: tail.firstMs, bytes: tail.bytes, previousSeal: tail.previousSeal }
       : { firstSeq: undefined, firstMs: undefined, bytes: line.length, previousSeal: tail?.seal ?? null },
-    missing: [...subtract(missingSeqs, unpromisedSeqs), ...skipped],
+    missing: [...subtract(missingSeqs, normalise([...unpromisedSeqs, ...allowedSeqs])), ...skipped],
     absent: normalise([...absentSeqs, ...skipped]),
   };
-  return { state, unpromised: unpromisedSeqs, known };
+  const gapsBy = (by: string, seqs: readonly SeqRange[]) =>
+    seqs.map((range) => ({ kind: "gap", ...range, reason: "lost", by }) as const);
+  return { state, gaps: [...gapsBy(UNFINISHED, unpromisedSeqs), ...gapsBy(POWER_CUT, allowedSeqs)], known };
 }
 
 /** The starting value of a log's checksums in a store, and the identity line itself. */

@@ -20,6 +20,7 @@ import {
   type Manifest,
   manifestName,
   newBackupId,
+  newestIn,
 } from "./manifest.ts";
 import { storeGroups } from "./groups.ts";
 import type { ObjectStore } from "./objects.ts";
@@ -189,11 +190,6 @@ async function look(backend: Backend): Promise<StoreView> {
   if (view.writer !== undefined) return view;
   const again = await backend.view();
   return again.writer === undefined ? view : again;
-}
-
-/** When the newest record was written; 0: there is none. */
-export function newestIn(logs: Manifest["logs"]): number {
-  return Math.max(0, ...LOG_NAMES.map((log) => logs[log].last_timestamp ?? 0));
 }
 
 /** The newest good backup of the same store: what it has is not stored again, and where it ends the reading begins. */

@@ -48,8 +48,8 @@ export async function readGrowth(
     const { name, id, active, bytes } = segment;
     done.push({ name, id, active, bytes, parts });
   }
-  const reach = source.view.reach(log)?.seq ?? 0;
-  if (growth.lastSeq < reach || growth.lastSeq < before.last_seq) return undefined;
+  const { seq = 0, acknowledged = seq } = source.view.reach(log) ?? {};
+  if (growth.lastSeq < acknowledged || growth.lastSeq < before.last_seq) return undefined;
   const gained = growth.lastSeq - before.last_seq;
   return {
     records: before.records + gained,

@@ -53,7 +53,7 @@ export function assertKeeps(policy: KeepPolicy): void {
 }
 
 /**
- * The ids that stay, each with the reasons. `backups` in the order of their instants. Damaged ones never count: one
+ * The ids that stay, each with the reasons. `backups` the oldest first. Damaged ones never count: one
  * stays only while no good one is newer, or when it is pinned.
  */
 export function chooseKept(backups: readonly Keepable[], policy: KeepPolicy, nowMs: number): Map<string, string[]> {

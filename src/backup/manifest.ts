@@ -114,6 +114,11 @@ export function newBackupId(nowMs: number, hex6: string): string {
   return `${new Date(nowMs).toISOString().replace(/[-:]|\.\d+/g, "")}-${hex6}`;
 }
 
+/** When the newest record was written; 0: there is none. */
+export function newestIn(logs: Manifest["logs"]): number {
+  return Math.max(0, ...LOG_NAMES.map((log) => logs[log].last_timestamp ?? 0));
+}
+
 /** Of when an id is, in epoch seconds. */
 export function secondOf(id: string): number {
   const text = id.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z.*$/, "$1-$2-$3T$4:$5:$6Z");

@@ -11,7 +11,7 @@ import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { encodeSeal } from "../log/seal.ts";
 import { closedName } from "../log/segments.ts";
 import { lastSeal } from "../ops/seals.ts";
-import { cutLog, type Instant } from "./instant.ts";
+import { type CutLog, cutLog, type Instant } from "./instant.ts";
 
 /** One log as it will be. */
 export interface RebuiltLog {
@@ -27,13 +27,30 @@ export async function planRebuild(source: Backend, instant: Instant): Promise<Re
   const view = await source.view();
   const logs: RebuiltLog[] = [];
   for (const log of LOG_NAMES) {
-    const { whole, cut } = await cutLog(source, view, log, instant[log]);
+    const { whole, cut } = await endSealed(source, view, log, await cutLog(source, view, log, instant[log]));
     const firstSeq = cut === undefined ? undefined : await firstSeqOf(source, view, log, cut.segment);
     const kept = cut !== undefined && firstSeq !== undefined && firstSeq <= (instant[log] ?? firstSeq);
     const lastSeq = instant[log] ?? view.reach(log)?.seq ?? 0;
     logs.push({ log, whole, cut: kept ? { ...cut, firstSeq } : undefined, lastSeq });
   }
   return logs;
+}
+
+/**
+ * A segment that was closed because of an unfinished write has no seal, and the seal behind it says so. Where nothing behind it is
+ * taken over, nobody says it any more: then it ends as one that was cut, in a seal of its own, and the next lineage begins behind that.
+ */
+async function endSealed(
+  source: Backend,
+  view: StoreView,
+  log: LogName,
+  { whole, wholeEnd, cut }: CutLog,
+): Promise<Pick<CutLog, "whole" | "cut">> {
+  const last = whole.at(-1);
+  const identity = last === undefined ? undefined : identityOf(view, log, last);
+  if (last === undefined || identity === undefined || cut !== undefined || wholeEnd === 0) return { whole, cut };
+  if ((await lastSeal(source, last, seedOf(encodeIdentity(identity)))) !== undefined) return { whole, cut };
+  return { whole: whole.slice(0, -1), cut: { segment: last, bytes: wholeEnd } };
 }
 
 /** The identity of what is built: a new lineage that goes on from that of the source. */

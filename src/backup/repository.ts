@@ -2,7 +2,6 @@
 import { PapyraError } from "../errors.ts";
 import { type Catalog, type CatalogEntry, entriesOf, readCatalog } from "./catalog.ts";
 import {
-  secondOf,
   decodeManifest,
   idOfManifest,
   type Manifest,
@@ -11,6 +10,7 @@ import {
   WATCH_PREFIX,
 } from "./manifest.ts";
 import { getUnjudged, type ObjectStore } from "./objects.ts";
+import { inOrder, isNewer } from "./order.ts";
 import { sha256Of } from "./sealed-json.ts";
 
 export const SOURCE_DAMAGED = "its source was damaged when it was made";
@@ -35,7 +35,7 @@ export interface BackupInfo {
 
 export interface RepositoryView {
   readonly location: string;
-  /** In the order of their instants. */
+  /** The oldest first, whatever a wall clock said (order.ts). */
   readonly backups: readonly BackupInfo[];
   /** Up to where each watched store has been shipped: one for each store that is, or was, watched. */
   readonly watched: readonly BackupInfo[];
@@ -58,11 +58,8 @@ export async function viewRepository(
     const bytes = await getUnjudged(objects, name);
     if (bytes !== undefined) backups.push(infoOf(id, bytes, catalog));
   }
-  const numbers = new Map(catalog.entries.filter(isCreation).map(({ n, backup }) => [backup, n]));
-  const number = ({ id }: BackupInfo): number => numbers.get(id) ?? Number.MAX_SAFE_INTEGER;
-  // A copy by hand may be older than what was there when it was taken in.
-  const instant = ({ id, manifest }: BackupInfo): number => manifest?.instant ?? secondOf(id);
-  backups.sort((a, b) => instant(a) - instant(b) || number(a) - number(b)); // several may be of one moment
+  // A copy by hand may be older than what was there when it was taken in: of these the entry says nothing.
+  const made = new Map(catalog.entries.filter(({ type }) => type === "created").map(({ n, backup }) => [backup, n]));
   const watched: BackupInfo[] = [];
   for await (const { name } of objects.list(WATCH_PREFIX)) {
     const bytes = await getUnjudged(objects, name);
@@ -72,7 +69,7 @@ export async function viewRepository(
     throw noRepository(objects.location);
   return {
     location: objects.location,
-    backups,
+    backups: inOrder(backups, made),
     watched,
     catalog,
     problems: [...catalog.problems, ...perhapsPinned(backups), ...vanished(backups, catalog)],
@@ -154,13 +151,14 @@ export function withLines(view: RepositoryView): RepositoryView {
 
 /** What reaches furthest of a store, or of any: a backup, or what a watch has shipped since. */
 export function newestGood({ backups, watched }: RepositoryView, store?: string): BackupInfo | undefined {
-  const good = [...backups, ...watched].filter(
-    ({ good: isGood, manifest }) => isGood && (store === undefined || manifest?.store === store),
-  );
-  return good.reduce<BackupInfo | undefined>(
-    (newest, one) => ((one.manifest?.instant ?? 0) >= (newest?.manifest?.instant ?? 0) ? one : newest),
-    undefined,
-  );
+  const isOne = ({ good, manifest }: BackupInfo): boolean => good && (store === undefined || manifest?.store === store);
+  const made = backups.findLast(isOne);
+  return watched
+    .filter(isOne)
+    .reduce<BackupInfo | undefined>(
+      (newest, one) => (newest === undefined || isNewer(one, newest) ? one : newest),
+      made,
+    );
 }
 
 function perhapsPinned(backups: readonly BackupInfo[]): string[] {

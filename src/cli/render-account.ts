@@ -25,7 +25,7 @@ function logLines(log: LogSum): string[] {
   if (lastSeq === 0) return [`${log.log}: no record`];
   const parts = [`${present} present`, `${compacted} compacted`, `${quarantined} quarantined`, `${lost} lost`];
   const sum = `${log.log}: 1..${lastSeq} = ${parts.join(" + ")}${missing === 0 ? "" : ` + ${missing} MISSING`}`;
-  const end = log.endVouched ? "" : " (nothing vouches for the end)";
+  const end = log.endVouched ? "" : ` (nothing vouches for the end: ${log.endWhy})`;
   const more = absentCount > SHOWN_MAX ? [`  and ${absentCount - SHOWN_MAX} more (--json lists up to 1000)`] : [];
   return [`${sum}${end}`, ...absent.slice(0, SHOWN_MAX).map(absentLine), ...more];
 }

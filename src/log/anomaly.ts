@@ -49,6 +49,8 @@ export interface Anomaly {
   readonly why?: string | undefined;
   /** Which of them were acknowledged for certain and are gone. */
   readonly lostSeqs: SeqRange | undefined;
+  /** They were not on the disk yet when the machine went down, and the store's durability policy allows that. */
+  readonly allowed?: boolean | undefined;
   /** Of an unexpected file: what it was, if it is one of ours. */
   readonly leftover?: Leftover | undefined;
   /** Of damaged bytes in a segment whose seal says that nothing is missing in it: opening takes its word. */
@@ -59,10 +61,12 @@ export interface Anomaly {
 /**
  * Whether an anomaly is no reason to refuse to start: the leftover of an unfinished write that nobody was promised,
  * proved by the mark, behind which writing goes on in a new segment; damaged bytes of seqs that gap records account for, where
- * opening sees that these are not there; a file that is none of ours; a missing file in which nothing was, which opening makes anew.
+ * opening sees that these are not there; a file that is none of ours; a missing file in which nothing was, which opening makes anew;
+ * a clean end in front of acknowledged records that a power cut took as the policy allows: whoever chose it has decided that.
  */
 export function isHarmless(anomaly: Anomaly): boolean {
-  const { kind, acknowledged } = anomaly;
+  const { kind, acknowledged, allowed, length } = anomaly;
+  if (allowed === true && kind === "truncated" && length === 0) return true;
   if (acknowledged !== "none") return false;
   return kind === "torn-tail" || kind === "unexpected-file" || kind === "missing-segment" || isAccountedFor(anomaly);
 }
@@ -80,9 +84,12 @@ export function isDamagedRecord({ kind, seqs, length }: Anomaly): boolean {
   return (kind === "malformed-line" || kind === "checksum-mismatch") && seqs !== undefined && length > 0;
 }
 
+export const MARK_LAGS =
+  "the mark lags: the machine went down after it was written, and it may have missed the last records";
+
 /** Why it cannot be told whether acknowledged data was lost. */
 export function whyUnknown(reach: { readonly exact: boolean } | undefined, beside: boolean): string {
   if (beside) return "beside a writer the mark runs ahead of what was read; ask again when it is stopped";
   if (reach === undefined) return "no mark vouches for this log: it is a copy, or papyra.mark is gone";
-  return "the mark lags: the machine went down after it was written, and it may have missed the last records";
+  return MARK_LAGS;
 }

@@ -23,6 +23,11 @@ export interface Finding extends Anomaly {
 export interface Reach {
   /** Acknowledged up to this seq. */
   readonly seq: number;
+  /**
+   * Acknowledged even up to this one, under a policy that does not wait for the disk, in an earlier boot of the machine: what is behind
+   * `seq` may be lost.
+   */
+  readonly acknowledged?: number;
   /** Nothing behind `seq` was ever acknowledged. */
   readonly exact: boolean;
   /** More than that was acknowledged, or may have been, and need not be there: nothing vouches for the end. */
@@ -41,6 +46,8 @@ export interface LogAccount {
   readonly missingSeqs: readonly SeqRange[];
   /** Those of them that were never promised to anybody, as is known for certain. */
   readonly unpromisedSeqs: readonly SeqRange[];
+  /** Those of them at the end that were acknowledged under a policy that allows a power cut to take them. */
+  readonly allowedSeqs: readonly SeqRange[];
   /** Seqs that are not there, whether or not something accounts for them. */
   readonly absentSeqs: readonly SeqRange[];
   readonly unchecked: number;
@@ -135,11 +142,33 @@ export class Findings {
     }
   }
 
+  /** Adds damage with no verified line behind it, now that it is known what is lost at the end; `allowed`: none of it is more than a policy allows. */
+  addTail(drafts: readonly Draft[], lost: SeqRange | undefined, allowed: boolean, exact: boolean): void {
+    for (const draft of drafts) {
+      const { finding } = draft;
+      finding.lostSeqs = lost;
+      finding.seqs = lost;
+      if (allowed) finding.allowed = true;
+      finding.acknowledged = lost !== undefined ? "lost" : exact ? "none" : "unknown";
+      if (finding.acknowledged === "none" && finding.repair.type === "remove") finding.kind = "torn-tail";
+      else if (finding.acknowledged === "lost" && finding.kind === "torn-tail") finding.kind = "truncated";
+      this.add(draft);
+    }
+  }
+
   /** In the order of the log. */
   all(): Finding[] {
     this.#drafts.sort((a, b) => a.segment - b.segment || a.finding.offset - b.finding.offset);
     return this.#drafts.slice(0, this.#max).map((draft) => draft.finding);
   }
+}
+
+/** Says what is missing behind the last line, and whether the store's policy allowed a power cut to take it. */
+export function missingAtEnd({ from, to }: SeqRange, allowed: boolean): string {
+  const missing = `seq ${from} to ${to} were acknowledged and are missing at the end`;
+  return allowed
+    ? `${missing}: they were not on the disk yet when the machine went down, as the store's durability policy allows`
+    : missing;
 }
 
 /** From the first to the last number of some ranges. */

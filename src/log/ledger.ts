@@ -1,7 +1,7 @@
 // The books of one log: fed with its entries in order, it knows which seqs are present, accounted for or missing, and
 // turns everything that is wrong into findings. Pure: recovery, scan, start-up and opening all ask the same ledger.
 import type { AnomalyKind, SeqRange } from "./anomaly.ts";
-import { type Draft, Findings, type LogAccount, type Reach, type Repair, spanOf } from "./findings.ts";
+import { type Draft, Findings, type LogAccount, missingAtEnd, type Reach, type Repair, spanOf } from "./findings.ts";
 import { gapRanges } from "./gaps.ts";
 import { type Hole, Holes } from "./holes.ts";
 import type { Control, Damage, Entry, Gap, Run, Unchecked } from "./lines.ts";
@@ -99,8 +99,9 @@ export class LogLedger {
     this.#endFile();
     // Where the log itself states that more is durable, the mark is from another time and not exact.
     const reach = stated !== undefined && this.#durable > stated.seq ? { ...stated, exact: false } : stated;
-    const known = Math.max(this.#durable, reach?.seq ?? 0);
-    const lastSeq = Math.max(this.#maxSeq, reach?.seq ?? 0);
+    const promised = this.#promised(reach);
+    const known = Math.max(promised, reach?.acknowledged ?? 0);
+    const lastSeq = Math.max(this.#maxSeq, reach?.seq ?? 0, reach?.acknowledged ?? 0);
     const behind = { from: this.#maxSeq + 1, to: lastSeq };
     const missing = this.#holes.missing();
     const endLost = this.#holes.missingOf(behind);
@@ -116,6 +117,7 @@ export class LogLedger {
       missingSeqs,
       unpromisedSeqs:
         reach?.exact === true ? intersect(missingSeqs, [{ from: known + 1, to: Number.MAX_SAFE_INTEGER }]) : [],
+      allowedSeqs: intersect(endLost, [{ from: promised + 1, to: Number.MAX_SAFE_INTEGER }]),
       absentSeqs: this.#holes.absent(behind).map(({ from, to }) => ({ from, to })),
       unchecked: this.#unchecked,
       nextSeq: Math.max(lastSeq, this.#maxSeq + (reach?.exact === true ? 0 : this.#openLines)) + 1,
@@ -262,19 +264,17 @@ export class LogLedger {
   /** Damage with no verified line behind it: only what is known from outside the log tells what stood there. */
   #judgeTail(endLost: readonly SeqRange[], reach: Reach | undefined): void {
     const span = spanOf(endLost);
+    const allowed = span !== undefined && span.from > this.#promised(reach);
     if (span !== undefined && this.#open.length === 0) {
-      const detail = `seq ${span.from} to ${span.to} were acknowledged and are missing at the end`;
+      const detail = missingAtEnd(span, allowed);
       this.#open.push(this.#draft("truncated", this.#fileEnd, 0, detail, { type: "none" }));
     }
-    for (const draft of this.#open) {
-      const { finding } = draft;
-      finding.lostSeqs = span;
-      finding.seqs = span;
-      finding.acknowledged = span !== undefined ? "lost" : reach?.exact === true ? "none" : "unknown";
-      if (finding.acknowledged === "none" && finding.repair.type === "remove") finding.kind = "torn-tail";
-      else if (finding.acknowledged === "lost" && finding.kind === "torn-tail") finding.kind = "truncated";
-      this.#findings.add(draft);
-    }
+    this.#findings.addTail(this.#open, span, allowed, reach?.exact === true);
+  }
+
+  /** Up to which seq nothing may be lost. */
+  #promised(reach: Reach | undefined): number {
+    return Math.max(this.#durable, reach?.seq ?? 0);
   }
 
   #draft(kind: AnomalyKind, offset: number, length: number, detail: string, repair: Repair): Draft {

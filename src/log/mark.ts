@@ -33,6 +33,10 @@ export interface Mark {
   readonly boot: string;
   /** "exact": made durable before every acknowledgement. "lagging": left to the operating system. */
   readonly mode: "exact" | "lagging";
+  /** What an acknowledgement meant to its writer; a mark of an earlier release does not say it. */
+  readonly durability?: "fsync" | "interval" | "os";
+  /** Written at the end of a clean close: all of it is durable, and nothing is acknowledged until another mark is in its place. */
+  readonly closed?: boolean;
   /** The id of the file it was written to. */
   readonly file: string;
   /** The id of the directory it was written in: a copy of hard links has the file, and another directory. Older marks have none. */
@@ -107,16 +111,20 @@ export function speaksFor(mark: Mark, file: { id: string; changedMs: number }, d
 /**
  * How far a log must reach by its mark. While the machine has not booted since, every write that was acknowledged is
  * still in its memory at least, and the mark was written before each acknowledgement: it is exact. After a boot it is so only
- * where everything that was acknowledged had been made durable: under a policy that promises less, more may be gone. A stale
- * mark vouches for no end: the newer one may have known of more.
+ * where everything that was acknowledged had been made durable: under a policy that promises less, more may be gone. That is so
+ * also of what a lagging mark does not name: under such a policy the last acknowledged records may be gone together with the marks that
+ * named them, unless the close was clean. A stale mark vouches for no end: the newer one may have known of more.
  */
 export function reachOf(mark: Mark, log: LogName, bootId: string): Reach | undefined {
   const known = mark.logs[log];
   if (known === null) return undefined;
   const more = mark.stale === true;
-  if (sameBoot(known, bootId)) return { seq: known.written, exact: !more, ...(more ? { more } : {}) };
-  if (more || known.written > known.durable) return { seq: known.durable, exact: false, more: true };
-  return { seq: known.durable, exact: mark.mode === "exact" };
+  const { written, durable } = known;
+  if (sameBoot(known, bootId)) return { seq: written, exact: !more, ...(more ? { more } : {}) };
+  if (written > durable) return { seq: durable, acknowledged: written, exact: false, more: true };
+  if (more) return { seq: durable, exact: false, more };
+  if (mark.mode === "exact" || mark.closed === true) return { seq: durable, exact: true };
+  return { seq: durable, exact: false, ...(mark.durability === "fsync" ? {} : { more: true }) };
 }
 
 /** Up to where each log was acknowledged when the mark was written. */

@@ -7,7 +7,7 @@ import type { SeqRange } from "../log/anomaly.ts";
 import { gapRanges } from "../log/gaps.ts";
 import { intersect, normalise, subtract } from "../log/ranges.ts";
 import type { GapReason, GapRecord, LogName } from "../log/record.ts";
-import { logsToScan } from "./scan.ts";
+import { logsToScan, whyEndUnknown } from "./scan.ts";
 
 export interface AccountOptions {
   /** Only this log. Default: every log. */
@@ -38,6 +38,8 @@ export interface LogSum {
   readonly unchecked: number;
   /** Whether something outside the log vouches that nothing is missing behind lastSeq. */
   readonly endVouched: boolean;
+  /** Where it does not: why. */
+  readonly endWhy: string | undefined;
   /** In the order of the seqs; at most 1,000, `absentCount` counts all. */
   readonly absent: readonly AbsentSeqs[];
   readonly absentCount: number;
@@ -110,6 +112,7 @@ async function sumOf(
     missing,
     unchecked,
     endVouched,
+    endWhy: whyEndUnknown(view, checked),
     absent: absent.slice(0, ABSENT_MAX),
     absentCount: absent.length,
   };

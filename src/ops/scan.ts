@@ -42,6 +42,8 @@ export interface LogReport {
   readonly lastTimestamp: number | undefined;
   /** Whether something outside the log vouches that nothing is missing at its end. Never in a copy. */
   readonly endVouched: boolean;
+  /** Where it is not: why. */
+  readonly endWhy: string | undefined;
 }
 
 export interface ScanReport {
@@ -160,7 +162,7 @@ function report(
     }
   }
   const anomalyCount = Object.values(counts).reduce((sum, count) => sum + count, 0);
-  const logs = checked.map(logReport);
+  const logs = checked.map((one) => logReport(view, one));
   return {
     ok: anomalyCount === 0,
     verdict: verdictOf({ logs, anomalies, anomalyCount, counts }),
@@ -179,7 +181,8 @@ function report(
 function storeAnomaly(view: StoreView, finding: StoreFinding): Anomaly {
   const missing = finding.kind === "missing-segment" && finding.log !== undefined;
   const reach = missing && finding.log !== undefined ? view.reach(finding.log) : undefined;
-  const lost = reach !== undefined && reach.seq > 0 ? { from: 1, to: reach.seq } : undefined;
+  const last = Math.max(reach?.seq ?? 0, reach?.acknowledged ?? 0);
+  const lost = last > 0 ? { from: 1, to: last } : undefined;
   const unknown = lost === undefined && missing && reach?.exact !== true;
   return {
     kind: finding.kind,
@@ -197,12 +200,18 @@ function storeAnomaly(view: StoreView, finding: StoreFinding): Anomaly {
 }
 
 function withoutRepair(finding: LogAccount["findings"][number], whyOf: () => string): Anomaly {
-  const { kind, log, file, offset, length, seqs, acknowledged, lostSeqs, detail } = finding;
+  const { kind, log, file, offset, length, seqs, acknowledged, lostSeqs, allowed, detail } = finding;
   const why = acknowledged === "unknown" ? whyOf() : undefined;
-  return { kind, log, file, offset, length, seqs, acknowledged, why, lostSeqs, detail };
+  return { kind, log, file, offset, length, seqs, acknowledged, why, lostSeqs, allowed, detail };
 }
 
-function logReport(checked: CheckedLog): LogReport {
+/** Why nothing vouches for the end of a log. */
+export function whyEndUnknown(view: StoreView, { log, account }: CheckedLog): string | undefined {
+  if (account.endVouched) return undefined;
+  return whyUnknown(log === undefined ? undefined : view.reach(log), view.writer !== undefined);
+}
+
+function logReport(view: StoreView, checked: CheckedLog): LogReport {
   const { account } = checked;
   return {
     log: checked.log ?? "(file)",
@@ -217,5 +226,6 @@ function logReport(checked: CheckedLog): LogReport {
     firstTimestamp: checked.first?.timestamp,
     lastTimestamp: checked.last?.timestamp,
     endVouched: account.endVouched,
+    endWhy: whyEndUnknown(view, checked),
   };
 }

@@ -1,11 +1,12 @@
 // The one line that a person reads first.
-import type { Anomaly, AnomalyKind } from "../log/anomaly.ts";
+import { type Anomaly, type AnomalyKind, MARK_LAGS } from "../log/anomaly.ts";
 
 /** What the sentence needs to know of a log. */
 interface LogCounts {
   readonly records: number;
   readonly unchecked: number;
   readonly endVouched: boolean;
+  readonly endWhy: string | undefined;
 }
 
 const number = new Intl.NumberFormat("en-US");
@@ -22,7 +23,8 @@ export function verdictOf(found: {
   const unchecked = logs.reduce((sum, log) => sum + log.unchecked, 0);
   if (anomalyCount === 0) return `healthy: ${held(records, unchecked)}${vouching(logs, unchecked)}`;
   const kinds = Object.entries(counts).map(([kind, count]) => `${number.format(count)} ${kind}`);
-  const about = acknowledged(anomalies, anomalyCount) ?? noneLost(logs, unchecked);
+  const about =
+    acknowledged(anomalies, anomalyCount) ?? allowed(anomalies, logs, unchecked) ?? noneLost(logs, unchecked);
   return `${number.format(anomalyCount)} ${anomalyCount === 1 ? "anomaly" : "anomalies"} (${kinds.join(", ")}); ${about}`;
 }
 
@@ -34,7 +36,8 @@ function held(records: number, unchecked: number): string {
 
 function vouching(logs: readonly LogCounts[], unchecked: number): string {
   if (unchecked > 0 || logs.every((log) => log.endVouched)) return "";
-  return "; nothing outside the logs vouches for their ends (as in any copy)";
+  const why = logs.some(({ endWhy }) => endWhy === MARK_LAGS) ? MARK_LAGS : "as in any copy";
+  return `; nothing outside the logs vouches for their ends (${why})`;
 }
 
 /** What is gone at an end for which nothing vouches is no anomaly: nobody can know of it. */
@@ -43,20 +46,32 @@ function noneLost(logs: readonly LogCounts[], unchecked: number): string {
   return vouched === "" ? "no acknowledged record is lost" : `no acknowledged record is known to be lost${vouched}`;
 }
 
-/** Undefined where none of the anomalies concerns an acknowledged record. */
+/** Where a power cut took no more than the store's policy allows. */
+function allowed(anomalies: readonly Anomaly[], logs: readonly LogCounts[], unchecked: number): string | undefined {
+  const taken = anomalies.filter(isTaken);
+  if (taken.length === 0) return undefined;
+  const what = "a power cut took acknowledged records, as the store's durability policy allows";
+  return `${what}: ${namesOf(taken)}${vouching(logs, unchecked)}`;
+}
+
+function isTaken({ allowed: isAllowed }: Anomaly): boolean {
+  return isAllowed === true;
+}
+
+/** Undefined where none of the anomalies concerns an acknowledged record, but for those that a policy allows a power cut to take. */
 function acknowledged(anomalies: readonly Anomaly[], anomalyCount: number): string | undefined {
-  const lost = anomalies.filter((anomaly) => anomaly.acknowledged === "lost");
-  if (lost.length > 0) {
-    const where = lost
-      .slice(0, 3)
-      .map(
-        ({ log, lostSeqs }) =>
-          `${log ?? "(file)"} seq ${lostSeqs?.from}${lostSeqs?.from === lostSeqs?.to ? "" : `-${lostSeqs?.to}`}`,
-      );
-    return `acknowledged records are damaged or missing: ${where.join(", ")}${lost.length > 3 ? ", ..." : ""}`;
-  }
+  const lost = anomalies.filter((anomaly) => anomaly.acknowledged === "lost" && !isTaken(anomaly));
+  if (lost.length > 0)
+    return `acknowledged records are damaged or missing: ${namesOf(anomalies.filter((one) => one.acknowledged === "lost"))}`;
   if (anomalyCount > anomalies.length || anomalies.some((anomaly) => anomaly.acknowledged === "unknown")) {
     return "whether acknowledged records are concerned cannot be told: nothing vouches for them";
   }
   return undefined;
+}
+
+function namesOf(lost: readonly Anomaly[]): string {
+  const names = lost.map(({ log, lostSeqs: seqs }) =>
+    seqs === undefined ? `${log}` : `${log ?? "(file)"} seq ${seqs.from}${seqs.from === seqs.to ? "" : `-${seqs.to}`}`,
+  );
+  return `${names.slice(0, 3).join(", ")}${names.length > 3 ? ", ..." : ""}`;
 }

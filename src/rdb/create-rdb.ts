@@ -3,8 +3,7 @@
 // 3. its parts are stored; 4. the manifest is: from here on the backup exists; 5. the catalog says so.
 // Whatever ends it before 4 leaves parts that no manifest names, which a prune removes, or nothing.
 import { appendToCatalog } from "../backup/catalog.ts";
-import { BACKUP_VERSION, encodeManifest, manifestName, newBackupId } from "../backup/manifest.ts";
-import { newestIn } from "../backup/create.ts";
+import { BACKUP_VERSION, encodeManifest, manifestName, newBackupId, newestIn } from "../backup/manifest.ts";
 import type { ObjectStore } from "../backup/objects.ts";
 import { sha256Of } from "../backup/sealed-json.ts";
 import { type FileManifest, type StoredFile, storeServerFile } from "../backup/server-file.ts";

@@ -21,14 +21,9 @@ export function assertSeen(found: ScanReport, { log, seq }: { readonly log: LogN
 
 /**
  * A policy that promises less: what is gone must not have been called whole. What is said of other seqs says nothing of this
- * one. A mark that is exact was on the disk before the record was acknowledged: then an end without it is not vouched for.
+ * one. What the mark named as acknowledged is named as lost; an end without any other is not vouched for.
  */
-export function forgetLosses(
-  truth: Truth,
-  content: Map<LogName, Map<number, number>>,
-  found: ScanReport,
-  mark: "exact" | "lagging" | undefined,
-): void {
+export function forgetLosses(truth: Truth, content: Map<LogName, Map<number, number>>, found: ScanReport): void {
   for (const log of LOG_NAMES) {
     const promised = truth.acknowledged.get(log) as Map<number, number>;
     for (const [seq, n] of promised) {
@@ -39,7 +34,9 @@ export function forgetLosses(
       const accused = found.anomalies.filter((one) => one.log === log && mayConcern(one, seq));
       const cleared = accused.length > 0 && accused.every((one) => one.acknowledged === "none");
       assert.ok(!cleared, `${log} seq ${seq} is lost, and the scan says that nothing is: ${about}`);
-      if (mark !== "exact" || accused.length > 0) continue;
+      const named = accused.some(({ acknowledged }) => acknowledged === "lost");
+      assert.ok(named || truth.owed.get(log)?.has(seq) !== true, `${log} seq ${seq} is known to be lost: ${about}`);
+      if (accused.length > 0) continue;
       const vouched = found.logs.find((one) => one.log === log)?.endVouched;
       const { verdict } = found;
       assert.equal(vouched, false, `${log} seq ${seq} is lost, and the end is vouched for: ${about}`);
@@ -53,6 +50,27 @@ export function forgetLosses(
 
 function mayConcern({ kind, seqs }: Anomaly, seq: number): boolean {
   return seqs === undefined ? kind === "torn-tail" : seqs.from <= seq && seq <= seqs.to;
+}
+
+/** What is owed is there or accounted for, and nothing else was given its seq. */
+export async function assertNeverAgain(
+  disk: SimDisk,
+  truth: Truth,
+  content: Map<LogName, Map<number, number>>,
+): Promise<void> {
+  const absent = LOG_NAMES.flatMap((log) =>
+    [...(truth.owed.get(log) ?? [])].flatMap(([seq, n]) => {
+      const there = content.get(log)?.get(seq) ?? truth.acknowledged.get(log)?.get(seq);
+      assert.ok(there === undefined || there === n, `${log} seq ${seq} was given away twice: ${n}, then ${there}`);
+      return there === undefined ? [{ log, seq }] : [];
+    }),
+  );
+  if (absent.length === 0) return;
+  const { logs } = await account(backendOn(disk));
+  for (const { log, seq } of absent) {
+    const told = logs.find((one) => one.log === log)?.absent.find(({ from, to }) => from <= seq && seq <= to);
+    assert.ok(told !== undefined && told.reason !== "missing", `${log} seq ${seq} is gone, and nothing says so`);
+  }
 }
 
 /** Every promised seq that is absent is accounted for, and for the right reason. */

@@ -16,7 +16,7 @@ import { SimDisk } from "../../src/testing/sim-disk.ts";
 import { seededNumbers } from "../../src/testing/sim-survival.ts";
 import { harmOne } from "./harm.ts";
 import { assertKept, backendOn, contentOf, put } from "./scenario.ts";
-import { newTruth, type Truth, withoutLosses } from "./truth.ts";
+import { newTruth, noteOwed, type Truth, withoutLosses } from "./truth.ts";
 
 export const QUARANTINE = { mode: "quarantine", quarantineDir: "/data/quarantine" } as const;
 
@@ -233,7 +233,10 @@ export class RandomLife {
     const before = this.disk;
     this.disk = cut ? before.reboot(this.#dice.below(1 << 30)) : before.kill();
     if (cut) this.rebooted = true;
-    if (cut && this.options.durability !== "fsync") this.#forgetAll(); // what is there now is believed below
+    if (cut && this.options.durability !== "fsync") {
+      noteOwed(this.truth, this.disk, this.options.mark);
+      this.#forgetAll(); // what is there now is believed below
+    }
     this.#store = undefined;
     this.#witness.onDisk(this.disk);
     if (await this.#needsRecovery()) await this.#recover();

@@ -22,6 +22,7 @@ describe("a healthy log", () => {
       missingSeqs: [],
       unpromisedSeqs: [],
       absentSeqs: [],
+      allowedSeqs: [],
       unchecked: 0,
       nextSeq: 10,
       endVouched: true,

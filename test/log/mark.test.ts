@@ -142,10 +142,16 @@ describe("how far a log must reach", () => {
   });
 
   test("after a boot as far as was durable; exactly so only if the mark itself and all that it names were made durable", () => {
-    expect(reachOf(markOf(5), "events", "boot-2")).toEqual({ seq: 47, exact: false, more: true });
+    expect(reachOf(markOf(5), "events", "boot-2")).toEqual({
+      seq: 47,
+      acknowledged: 50,
+      exact: false,
+      more: true,
+    });
     const exact = markOf(5, { mode: "exact" });
     expect(reachOf(exact, "events", "boot-2"), "three more had been acknowledged").toEqual({
       seq: 47,
+      acknowledged: 50,
       exact: false,
       more: true,
     });
@@ -161,11 +167,37 @@ describe("how far a log must reach", () => {
   test("each log by the boot in which it was known, not by that of the mark", () => {
     const old = { written: 9, durable: 4, boot: "boot-0" };
     const mark = markOf(5, { logs: { ...markOf(5).logs, journal: old } });
-    expect(reachOf(mark, "journal", "boot-1")).toEqual({ seq: 4, exact: false, more: true });
+    expect(reachOf(mark, "journal", "boot-1")).toEqual({ seq: 4, acknowledged: 9, exact: false, more: true });
     expect(reachOf(mark, "events", "boot-1")).toEqual({ seq: 50, exact: true });
   });
 
   test("where the platform does not name its boots, as after a boot", () => {
-    expect(reachOf(markOf(5, { boot: "" }), "events", "")).toEqual({ seq: 47, exact: false, more: true });
+    expect(reachOf(markOf(5, { boot: "" }), "events", "")).toEqual({
+      seq: 47,
+      acknowledged: 50,
+      exact: false,
+      more: true,
+    });
+  });
+
+  test("what a stale mark names was acknowledged all the same", () => {
+    expect(reachOf({ ...markOf(5), stale: true }, "events", "boot-2")).toEqual({
+      seq: 47,
+      acknowledged: 50,
+      exact: false,
+      more: true,
+    });
+  });
+
+  test("a lagging mark that names no more than was durable vouches for an end only where the policy waits for the disk", () => {
+    const settled = { written: 50, durable: 50, boot: "boot-1" };
+    const of = (change: Partial<Mark>) =>
+      reachOf(markOf(5, { logs: { ...markOf(5).logs, events: settled }, ...change }), "events", "boot-2");
+    expect(of({ durability: "fsync" })).toEqual({ seq: 50, exact: false });
+    for (const durability of ["os", "interval"] as const)
+      expect(of({ durability })).toEqual({ seq: 50, exact: false, more: true });
+    expect(of({}), "of an earlier release").toEqual({ seq: 50, exact: false, more: true });
+    expect(of({ durability: "os", closed: true })).toEqual({ seq: 50, exact: true });
+    expect(of({ durability: "os", closed: true, stale: true })).toEqual({ seq: 50, exact: false, more: true });
   });
 });

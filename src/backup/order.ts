@@ -1,0 +1,60 @@
+// In which order backups are of a history, without asking a wall clock, which may have been set back between two of them. Pure.
+import { LOG_NAMES } from "../log/record.ts";
+import { type Manifest, newestIn, secondOf } from "./manifest.ts";
+
+/** What the order needs to know of a backup. */
+interface Placed {
+  readonly id: string;
+  /** Undefined when it is damaged. */
+  readonly manifest: Manifest | undefined;
+}
+
+/**
+ * The oldest first. Those that were made here follow each other as the catalog names them: nothing in it is ever changed. One that was
+ * taken in as a copy, or whose entry is lost, goes where its history says (`byHistory`); only where no other is of its lineage, its
+ * instant decides. `made`: the numbers in the catalog of those that were made here.
+ */
+export function inOrder<T extends Placed>(backups: readonly T[], made: ReadonlyMap<string, number>): T[] {
+  const numberOf = ({ id }: Placed): number => made.get(id) ?? 0;
+  const ordered = backups.filter(({ id }) => made.has(id)).sort((a, b) => numberOf(a) - numberOf(b));
+  const others = backups.filter(({ id }) => !made.has(id)).sort((a, b) => instantOf(a) - instantOf(b));
+  for (const one of others) ordered.splice(placeOf(one, ordered), 0, one);
+  return ordered;
+}
+
+/** In front of the first that has all that it has; else behind the last one of its lineage. */
+function placeOf(one: Placed, ordered: readonly Placed[]): number {
+  const compared = ordered.map((other) => byHistory(other.manifest, one.manifest));
+  const beyond = compared.findIndex((order) => order !== undefined && order >= 0);
+  if (beyond >= 0) return beyond;
+  const before = compared.findLastIndex((order) => order !== undefined);
+  if (before >= 0) return before + 1;
+  const { manifest } = one;
+  const isOwn = (other: Placed): boolean => manifest === undefined || other.manifest?.store === manifest.store;
+  const later = ordered.findIndex((other) => isOwn(other) && instantOf(other) > instantOf(one));
+  return later < 0 ? ordered.length : later;
+}
+
+/**
+ * Which of two reaches further, as with numbers: seqs of one lineage only grow, and so do the times of its records. Undefined where
+ * that does not tell: they are of two lineages, or the one has more here and the other there, as when a store was put back by hand.
+ */
+export function byHistory(one: Manifest | undefined, other: Manifest | undefined): number | undefined {
+  if (one === undefined || other === undefined) return undefined;
+  if (one.store !== other.store || one.lineage !== other.lineage) return undefined;
+  const steps = LOG_NAMES.map((log) => Math.sign(one.logs[log].last_seq - other.logs[log].last_seq));
+  steps.push(Math.sign(newestIn(one.logs) - newestIn(other.logs)));
+  if (steps.includes(1) && steps.includes(-1)) return undefined;
+  return steps.find((step) => step !== 0) ?? 0;
+}
+
+/** Of a backup and of what a watch has shipped, which no entry of the catalog names: where their histories do not tell, by the instant. */
+export function isNewer(watched: Placed, backup: Placed): boolean {
+  const order = byHistory(watched.manifest, backup.manifest);
+  if (order !== undefined && order !== 0) return order > 0;
+  return instantOf(watched) >= instantOf(backup);
+}
+
+function instantOf({ id, manifest }: Placed): number {
+  return manifest?.instant ?? secondOf(id);
+}
