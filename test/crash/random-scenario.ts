@@ -258,8 +258,12 @@ export class RandomLife {
     return report;
   }
 
+  /** Also what a compaction might have taken: a seq that nothing on the disk knows of may be another record's from now on. */
   #forgetAll(): void {
-    for (const log of LOG_NAMES) this.truth.acknowledged.get(log)?.clear();
+    for (const log of LOG_NAMES) {
+      this.truth.acknowledged.get(log)?.clear();
+      this.truth.mayGo.get(log)?.clear();
+    }
   }
 
   /** What a process reads it may act upon: from here on it counts as promised. */
