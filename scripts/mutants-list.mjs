@@ -3,6 +3,13 @@ const CRASH = ["test/crash/power-cut.test.ts"];
 
 export const MUTANTS = [
   {
+    name: "names that a killed process has left are not on the disk before others are given",
+    file: "src/backends/lock.ts",
+    find: "    await env.fs.syncDir(directory);\n",
+    replace: "",
+    tests: ["test/crash/killed-between-names.test.ts"],
+  },
+  {
     name: "no fsync: acknowledged as soon as it is written",
     file: "src/backends/files-claim.ts",
     find: 'this.#options.durability === "fsync" ? parts.map(({ log }) => syncLog(this.#open(log))) : [];',

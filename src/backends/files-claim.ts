@@ -11,7 +11,7 @@ import { activeName, closedName, LOCK_FILE, parseFileName, STORE_FILE } from "..
 import type { AppendedAt, AppendPart, Claim, Splice, StoreIdentity, StoreView } from "./backend.ts";
 import { removeWithCache } from "./cache-files.ts";
 import type { ResolvedFileOptions } from "./file-options.ts";
-import { dropStrayLockFile, isHeldAt, takeLock } from "./lock.ts";
+import { dropStrayLockFile, isHeldAt, takeToWrite } from "./lock.ts";
 import { MarkFile } from "./mark-file.ts";
 import {
   appendTo,
@@ -36,8 +36,7 @@ export async function claimFiles(
   view: () => Promise<StoreView>,
 ): Promise<Claim> {
   await env.fs.makeDir(path);
-  const lock = await takeLock(env, path, purpose);
-  return new FilesClaim(env, path, options, lock, view);
+  return new FilesClaim(env, path, options, await takeToWrite(env, path, purpose), view);
 }
 
 class FilesClaim implements Claim {
@@ -81,8 +80,6 @@ class FilesClaim implements Claim {
     if (!names.includes(STORE_FILE) || !(await readStart(fs, path, content.length + 1)).equals(content)) {
       await replaceDurably(fs, random, path, (append) => append(content));
     }
-    // Also when everything was there: a process that was killed leaves names that are not on the disk.
-    await fs.syncDir(this.#path);
     await syncAncestors(fs, this.#path);
     this.#identity = identity;
   }

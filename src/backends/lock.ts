@@ -29,6 +29,21 @@ export async function takeLock(
   throw storeLocked(directory, await readOwner(env, path));
 }
 
+/**
+ * The same, for who changes the store. A process that was killed leaves names that are not on the disk. They must get there
+ * before any that is given from now on: a new active segment would take the only name that the disk knows of one that was closed.
+ */
+export async function takeToWrite(env: Env, directory: string, purpose: string): Promise<FileLock> {
+  const lock = await takeLock(env, directory, purpose);
+  try {
+    await env.fs.syncDir(directory);
+  } catch (error) {
+    await lock.release().catch(() => undefined); // the directory's failure is what counts
+    throw error;
+  }
+  return lock;
+}
+
 function storeLocked(directory: string, owner: ClaimOwner | undefined): PapyraError {
   const who =
     owner === undefined
