@@ -48,8 +48,9 @@ export function forgetLosses(truth: Truth, content: Map<LogName, Map<number, num
   }
 }
 
-function mayConcern({ kind, seqs }: Anomaly, seq: number): boolean {
-  return seqs === undefined ? kind === "torn-tail" : seqs.from <= seq && seq <= seqs.to;
+function mayConcern({ kind, seqs, acknowledged }: Anomaly, seq: number): boolean {
+  if (seqs === undefined) return kind === "torn-tail" || acknowledged === "unknown"; // nobody can say which seqs stood there
+  return seqs.from <= seq && seq <= seqs.to;
 }
 
 /** What is owed is there or accounted for, and nothing else was given its seq. */

@@ -18,10 +18,12 @@ export async function harmOne(
   if (log === undefined) return undefined;
   const bytes = disk.content(`${PATH}/${name}`);
   const lines = [...bytes.toString("latin1").matchAll(/^\{"seq":(\d+),[^\n]*\n/gm)];
-  const promised = lines.filter(([, text]) => {
+  const promised = lines.filter(([line, text]) => {
     const seq = Number(text);
+    const n = truth.acknowledged.get(log)?.get(seq);
     const expected = truth.mayGo.get(log)?.has(seq) || truth.harmed.get(log)?.has(seq);
-    return truth.acknowledged.get(log)?.has(seq) && !expected;
+    // It may be another record, whose seq was damaged before.
+    return n !== undefined && !expected && line.includes(`"payload":{"n":${n}`);
   });
   if (promised.length === 0) return undefined;
   const line = dice.of(promised);
