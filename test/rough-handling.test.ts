@@ -248,3 +248,15 @@ test("as many anomalies as records take time in proportion, not squared", async 
   const report = await recover(fileStore({ path }), { mode: "repair" });
   expect(report.ok, report.verdict).toBe(true);
 });
+
+test("a pipe in the place of the store's own file is told, and nobody waits for its other end", async () => {
+  const path = await storeOf(3);
+  const file = join(path, "papyra.json");
+  rmSync(file);
+  execFileSync("mkfifo", [file]);
+  const scanned = scan(fileStore({ path }));
+  await expect(scanned).rejects.toMatchObject({
+    code: "STORAGE_FAILED",
+    message: expect.stringContaining(file) as string,
+  });
+});

@@ -59,7 +59,9 @@ async function loadTryLock(): Promise<TryLock> {
   }
 }
 
-const OPEN_FLAGS = { read: constants.O_RDONLY, update: constants.O_RDWR } as const;
+/** Somebody may have put a pipe under one of our names: opening it must not wait for its other end. Files do not mind. */
+const NOT_WAITING = constants.O_NONBLOCK ?? 0;
+const OPEN_FLAGS = { read: constants.O_RDONLY | NOT_WAITING, update: constants.O_RDWR | NOT_WAITING } as const;
 
 /** Node's own recursion reports ENOENT on a read-only file system, which sends people to look at the path. */
 async function makeDir(dir: string): Promise<void> {
