@@ -42,11 +42,14 @@ function linesOf(bytes: Buffer): Buffer[] {
   return lines;
 }
 
+/** The store's own numbers are times. */
+const ADDED_BELOW = 1000;
+
 /** A closed segment that was not there gets a number before all others; where it belongs, its name says. */
 async function addSegment(admin: Admin, base: string, name: string): Promise<{ log: string; id: string }> {
   const [log] = name.split(".") as [string];
   const known = decodeLayout((await admin.hGet(`${base}:meta`, log)) ?? undefined) ?? [];
-  const number = 1 + known.filter((one) => one.number < 1000).length;
+  const number = 1 + known.filter((one) => one.number < ADDED_BELOW).length;
   const segment = { number, name, bytes: 0, runs: [{ ms: number, off: 0, at: 0 }] };
   await admin.hSet(`${base}:meta`, log, encodeLayout([segment, ...known]));
   return { log, id: String(number) };
@@ -84,6 +87,14 @@ async function replaceSegment(
   for (const { id, data } of entries) await admin.sendCommand(["XADD", key, id, "data", data]);
   const newest = entries.at(-1)?.id;
   if (newest !== undefined && compare(newest, lastId) < 0) await admin.sendCommand(["XSETID", key, lastId]);
+  if (place.bytes === undefined) await forgetAdded(admin, base, segment.log, place.name);
+}
+
+/** One that somebody has added, and takes away, leaves nothing; of the store's own the note stays, as it would. */
+async function forgetAdded(admin: Admin, base: string, log: string, name: string): Promise<void> {
+  const known = decodeLayout((await admin.hGet(`${base}:meta`, log)) ?? undefined) ?? [];
+  const rest = known.filter((one) => one.name !== name || one.number >= ADDED_BELOW);
+  if (rest.length < known.length) await admin.hSet(`${base}:meta`, log, encodeLayout(rest));
 }
 
 function compare(a: string, b: string): number {
