@@ -3,6 +3,13 @@ const CRASH = ["test/crash/power-cut.test.ts"];
 
 export const MUTANTS = [
   {
+    name: "of two backups of the same history the later one is taken for the older",
+    file: "src/backup/order.ts",
+    find: "(order === 0 && instantOf(ordered[i] as Placed) > instantOf(one))",
+    replace: "order === 0",
+    tests: ["test/rdb/cli.test.ts"],
+  },
+  {
     name: "names that a killed process has left are not on the disk before others are given",
     file: "src/backends/lock.ts",
     find: "    await env.fs.syncDir(directory);\n",
@@ -1205,7 +1212,7 @@ export const MUTANTS = [
   {
     name: "the real disk makes a file that it was only to open",
     file: "src/env/node.ts",
-    find: "update: constants.O_RDWR }",
+    find: "update: constants.O_RDWR | NOT_WAITING }",
     replace: "update: constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC }",
     tests: ["test/crash/same-calls.test.ts"],
     filter: "makes the same calls",

@@ -22,10 +22,12 @@ export function inOrder<T extends Placed>(backups: readonly T[], made: ReadonlyM
   return ordered;
 }
 
-/** In front of the first that has all that it has; else behind the last one of its lineage. */
+/** In front of the first that has all that it has, and more, or is later; else behind the last one of its lineage. */
 function placeOf(one: Placed, ordered: readonly Placed[]): number {
   const compared = ordered.map((other) => byHistory(other.manifest, one.manifest));
-  const beyond = compared.findIndex((order) => order !== undefined && order >= 0);
+  const beyond = compared.findIndex(
+    (order, i) => order === 1 || (order === 0 && instantOf(ordered[i] as Placed) > instantOf(one)),
+  );
   if (beyond >= 0) return beyond;
   const before = compared.findLastIndex((order) => order !== undefined);
   if (before >= 0) return before + 1;
