@@ -5,7 +5,7 @@ export const MUTANTS = [
   {
     name: "of two backups of the same history the later one is taken for the older",
     file: "src/backup/order.ts",
-    find: "(order === 0 && instantOf(ordered[i] as Placed) > instantOf(one))",
+    find: "(order === 0 && later(ordered[i] as Placed, one) > 0)",
     replace: "order === 0",
     tests: ["test/rdb/cli.test.ts"],
   },
@@ -1344,8 +1344,8 @@ export const MUTANTS = [
   {
     name: "an old copy that is adopted today is the newest backup",
     file: "src/backup/repository.ts",
-    find: 'type === "created").map',
-    replace: 'type === "created" || type === "adopted").map',
+    find: 'made: type === "created" }',
+    replace: "made: true }",
     tests: ["test/backup/newest.test.ts"],
   },
   {
@@ -1964,8 +1964,9 @@ export const MUTANTS = [
   {
     name: "backups: which one is the newest goes by the wall clock",
     file: "src/backup/repository.ts",
-    find: "backups: inOrder(backups, made),",
-    replace: "backups: inOrder(backups, made).sort((a, b) => (a.manifest?.instant ?? 0) - (b.manifest?.instant ?? 0)),",
+    find: "backups: inOrder(backups, entries),",
+    replace:
+      "backups: inOrder(backups, entries).sort((a, b) => (a.manifest?.instant ?? 0) - (b.manifest?.instant ?? 0)),",
     tests: ["test/backup/newest.test.ts"],
     filter: "the wall clock went back",
   },

@@ -9,32 +9,39 @@ interface Placed {
   readonly manifest: Manifest | undefined;
 }
 
+/** What the catalog says of how a backup came here. */
+export interface Entry {
+  readonly n: number;
+  readonly made: boolean;
+}
+
 /**
  * The oldest first. Those that were made here follow each other as the catalog names them: nothing in it is ever changed. One that was
  * taken in as a copy, or whose entry is lost, goes where its history says (`byHistory`); only where no other is of its lineage, its
- * instant decides. `made`: the numbers in the catalog of those that were made here.
+ * instant decides, and of one instant the catalog. `entries`: the number in the catalog by which each was made here or taken in.
  */
-export function inOrder<T extends Placed>(backups: readonly T[], made: ReadonlyMap<string, number>): T[] {
-  const numberOf = ({ id }: Placed): number => made.get(id) ?? 0;
-  const ordered = backups.filter(({ id }) => made.has(id)).sort((a, b) => numberOf(a) - numberOf(b));
-  const others = backups.filter(({ id }) => !made.has(id)).sort((a, b) => instantOf(a) - instantOf(b));
-  for (const one of others) ordered.splice(placeOf(one, ordered), 0, one);
+export function inOrder<T extends Placed>(backups: readonly T[], entries: ReadonlyMap<string, Entry>): T[] {
+  const numberOf = ({ id }: Placed): number => entries.get(id)?.n ?? Number.MAX_SAFE_INTEGER;
+  const later = (one: Placed, other: Placed): number =>
+    instantOf(one) - instantOf(other) || numberOf(one) - numberOf(other);
+  const isMade = ({ id }: Placed): boolean => entries.get(id)?.made === true;
+  const ordered = backups.filter(isMade).sort((a, b) => numberOf(a) - numberOf(b));
+  const others = backups.filter((one) => !isMade(one)).sort(later);
+  for (const one of others) ordered.splice(placeOf(one, ordered, later), 0, one);
   return ordered;
 }
 
 /** In front of the first that has all that it has, and more, or is later; else behind the last one of its lineage. */
-function placeOf(one: Placed, ordered: readonly Placed[]): number {
+function placeOf(one: Placed, ordered: readonly Placed[], later: (one: Placed, other: Placed) => number): number {
   const compared = ordered.map((other) => byHistory(other.manifest, one.manifest));
-  const beyond = compared.findIndex(
-    (order, i) => order === 1 || (order === 0 && instantOf(ordered[i] as Placed) > instantOf(one)),
-  );
+  const beyond = compared.findIndex((order, i) => order === 1 || (order === 0 && later(ordered[i] as Placed, one) > 0));
   if (beyond >= 0) return beyond;
   const before = compared.findLastIndex((order) => order !== undefined);
   if (before >= 0) return before + 1;
   const { manifest } = one;
   const isOwn = (other: Placed): boolean => manifest === undefined || other.manifest?.store === manifest.store;
-  const later = ordered.findIndex((other) => isOwn(other) && instantOf(other) > instantOf(one));
-  return later < 0 ? ordered.length : later;
+  const next = ordered.findIndex((other) => isOwn(other) && instantOf(other) > instantOf(one));
+  return next < 0 ? ordered.length : next;
 }
 
 /**

@@ -59,7 +59,9 @@ export async function viewRepository(
     if (bytes !== undefined) backups.push(infoOf(id, bytes, catalog));
   }
   // A copy by hand may be older than what was there when it was taken in: of these the entry says nothing.
-  const made = new Map(catalog.entries.filter(({ type }) => type === "created").map(({ n, backup }) => [backup, n]));
+  const entries = new Map(
+    catalog.entries.filter(isCreation).map(({ n, backup, type }) => [backup, { n, made: type === "created" }]),
+  );
   const watched: BackupInfo[] = [];
   for await (const { name } of objects.list(WATCH_PREFIX)) {
     const bytes = await getUnjudged(objects, name);
@@ -69,7 +71,7 @@ export async function viewRepository(
     throw noRepository(objects.location);
   return {
     location: objects.location,
-    backups: inOrder(backups, made),
+    backups: inOrder(backups, entries),
     watched,
     catalog,
     problems: [...catalog.problems, ...perhapsPinned(backups), ...vanished(backups, catalog)],
