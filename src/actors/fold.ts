@@ -2,7 +2,7 @@
 // the same records and definition give the same state, on every run and machine.
 import type { Location } from "../backends/locate.ts";
 import { ensureError, isPapyraError, PapyraError } from "../errors.ts";
-import type { JournalRecord, SnapshotRecord } from "../log/record.ts";
+import type { ReplayRecord, SnapshotRecord } from "../log/record.ts";
 import { digestOf } from "./digest.ts";
 import { ActorHistory, type HistoryOptions, type Position } from "./history.ts";
 import type { AnyPersistentActor, Definition, UpcastEvent } from "./persistent.ts";
@@ -29,14 +29,17 @@ export function evolve(definition: Definition, state: unknown, type: string, pay
  * The state after a stored event, through the upcaster if it is of an older version.
  * Rejects with EVENT_UNKNOWN when the definition cannot apply it.
  */
-export function applyEvent(definition: Definition, state: unknown, record: JournalRecord, at?: Location): unknown {
+export function applyEvent(definition: Definition, state: unknown, record: ReplayRecord, at?: Location): unknown {
   try {
+    const { event_type, version, payload } = record;
+    if (version > definition.version) {
+      throw new PapyraError("EVENT_UNKNOWN", `it has version ${version}, the definition ${definition.version}`);
+    }
+    if (version === definition.version || definition.upcast === undefined)
+      return applyOne(definition, state, event_type, settleParsed(payload, "payload"));
     let next = state;
-    for (const { type, payload } of upcast(definition, record)) {
-      if (!definition.events.has(type)) {
-        throw new PapyraError("EVENT_UNKNOWN", `the definition has no event \`${type}\``);
-      }
-      next = evolve(definition, next, type, payload);
+    for (const { type, payload: given } of eventsOf(definition.upcast(event_type, payload, version), record)) {
+      next = applyOne(definition, next, type, given);
     }
     return next;
   } catch (thrown) {
@@ -44,14 +47,15 @@ export function applyEvent(definition: Definition, state: unknown, record: Journ
   }
 }
 
-function upcast(definition: Definition, record: JournalRecord): readonly UpcastEvent[] {
-  const { event_type, version, payload } = record;
-  if (version > definition.version) {
-    throw new PapyraError("EVENT_UNKNOWN", `it has version ${version}, the definition ${definition.version}`);
+function applyOne(definition: Definition, state: unknown, type: string, payload: unknown): unknown {
+  if (!definition.events.has(type)) {
+    throw new PapyraError("EVENT_UNKNOWN", `the definition has no event \`${type}\``);
   }
-  if (version === definition.version || definition.upcast === undefined)
-    return [{ type: event_type, payload: settleParsed(payload, "payload") }];
-  const upcasted = definition.upcast(event_type, payload, version);
+  return evolve(definition, state, type, payload);
+}
+
+/** The events that an upcaster made of a stored one. */
+function eventsOf(upcasted: unknown, { event_type, version }: ReplayRecord): readonly UpcastEvent[] {
   const list = Array.isArray(upcasted) ? (upcasted as readonly UpcastEvent[]) : [upcasted as UpcastEvent];
   if (list.some((event) => typeof event?.type !== "string")) {
     throw new PapyraError("EVENT_UNKNOWN", `upcast returned no event for \`${event_type}\` of version ${version}`);
@@ -61,7 +65,7 @@ function upcast(definition: Definition, record: JournalRecord): readonly UpcastE
 
 function notApplied(
   definition: Definition,
-  record: JournalRecord,
+  record: ReplayRecord,
   at: Location | undefined,
   thrown: unknown,
 ): PapyraError {
@@ -159,7 +163,7 @@ export class FoldState {
   }
 
   /** Takes in the next record. Rejects with HISTORY_DAMAGED or EVENT_UNKNOWN; the fold must not go on then. */
-  push(record: JournalRecord, at?: Location): void {
+  push(record: ReplayRecord, at?: Location): void {
     for (const counting of this.#history.push(record, at)) {
       this.#state = applyEvent(this.#definition, this.#state, counting, counting === record ? at : undefined);
       this.#events += 1;

@@ -9,7 +9,7 @@ import type { Location } from "../backends/locate.ts";
 import { PapyraError } from "../errors.ts";
 import type { SeqRange } from "../log/anomaly.ts";
 import { countOf, intersect, normalise } from "../log/ranges.ts";
-import type { JournalRecord } from "../log/record.ts";
+import type { ReplayRecord } from "../log/record.ts";
 import { type Absences, absencesOf, BEGINNING, NOTHING_ABSENT, type Position } from "./absences.ts";
 
 export { type Absences, absencesOf, NOTHING_ABSENT, BEGINNING, type Position };
@@ -27,7 +27,7 @@ export interface HistoryOptions {
 }
 
 interface Member {
-  readonly record: JournalRecord;
+  readonly record: ReplayRecord;
   readonly at: Location | undefined;
 }
 
@@ -77,7 +77,7 @@ export class ActorHistory {
    * Takes in the actor's next record and returns those that count from now on: none in the middle of a group.
    * Rejects with HISTORY_DAMAGED where the history is not whole; it must not be fed any further then.
    */
-  push(record: JournalRecord, at?: Location): readonly JournalRecord[] {
+  push(record: ReplayRecord, at?: Location): readonly ReplayRecord[] {
     const { seq } = record;
     if (seq <= this.#base.seq) return [];
     if (!isJournalRecord(record)) throw this.#damaged(seq, at, undefined, "is not a journal record of this release");
@@ -115,7 +115,7 @@ export class ActorHistory {
     }
   }
 
-  #continuesGroup(record: JournalRecord): boolean {
+  #continuesGroup(record: ReplayRecord): boolean {
     const last = (this.#open[this.#open.length - 1] as Member).record;
     return (
       positionOf(record) === positionOf(last) + 1 &&
@@ -125,7 +125,7 @@ export class ActorHistory {
     );
   }
 
-  #extend(member: Member): readonly JournalRecord[] {
+  #extend(member: Member): readonly ReplayRecord[] {
     this.#open.push(member);
     this.#seq = member.record.seq;
     if (this.#open.length < sizeOf(member.record)) return [];
@@ -136,7 +136,7 @@ export class ActorHistory {
   }
 
   /** A record that does not go on with an open group: if there is one, it will never be whole. */
-  #begin(member: Member): readonly JournalRecord[] {
+  #begin(member: Member): readonly ReplayRecord[] {
     const { record } = member;
     const position = positionOf(record);
     const groupSeq = record.seq - position + 1;
@@ -175,7 +175,7 @@ export class ActorHistory {
   }
 
   /** The first members of a group are lost, and that was accepted: the others do not count either. */
-  #skipGroup(record: JournalRecord, groupSeq: number): readonly JournalRecord[] {
+  #skipGroup(record: ReplayRecord, groupSeq: number): readonly ReplayRecord[] {
     this.#skippedFrom = groupSeq;
     this.#revision = record.revision - positionOf(record) + sizeOf(record);
     return [];
@@ -238,20 +238,20 @@ export class ActorHistory {
   }
 }
 
-function positionOf(record: JournalRecord): number {
+function positionOf(record: ReplayRecord): number {
   return record.group?.[0] ?? 1;
 }
 
-function sizeOf(record: JournalRecord): number {
+function sizeOf(record: ReplayRecord): number {
   return record.group?.[1] ?? 1;
 }
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 1;
 
 /** Whether a verified line holds what a journal record must: another program may have written it. */
-export function isJournalRecord(record: { readonly kind: string; readonly seq: number }): record is JournalRecord {
+export function isJournalRecord(record: { readonly kind: string; readonly seq: number }): record is ReplayRecord {
   if (record.kind !== "journal") return false;
-  const { persistence_id, revision, event_type, version, group } = record as Partial<JournalRecord>;
+  const { persistence_id, revision, event_type, version, group } = record as Partial<ReplayRecord>;
   if (typeof persistence_id !== "string" || typeof event_type !== "string") return false;
   if (!isCount(revision) || !isCount(version)) return false;
   if (group === undefined) return true;

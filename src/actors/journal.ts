@@ -4,13 +4,15 @@ import type { Location } from "../backends/locate.ts";
 import { isReplaced, VIEWS_MAX } from "../backends/steady.ts";
 import type { Store } from "../backends/store.ts";
 import { isPapyraError, PapyraError } from "../errors.ts";
+import { ActorLineReader } from "../log/actor-line.ts";
 import type { SeqRange } from "../log/anomaly.ts";
+import { decodeRecord } from "../log/codec.ts";
 import { normalise, subtract } from "../log/ranges.ts";
-import type { JournalRecord, NewRecord, SnapshotRecord } from "../log/record.ts";
+import type { JournalRecord, NewRecord, ReplayRecord, SnapshotRecord } from "../log/record.ts";
 import type { Position } from "./history.ts";
 import { type BuiltIndex, buildIndexes } from "./index-pass.ts";
 import { type IndexedRecord, listOf } from "./record-index.ts";
-import { RecordReader, type Sink } from "./record-reader.ts";
+import { type Decode, RecordReader, type Sink } from "./record-reader.ts";
 import { SegmentCaches } from "./segment-caches.ts";
 import type { IndexedLog } from "./segment-reading.ts";
 
@@ -64,7 +66,7 @@ export interface Indexes {
 export class Journal {
   readonly counters: JournalCounters = { ...NOTHING_COUNTED };
   readonly store: Store;
-  readonly #events: RecordReader<JournalRecord>;
+  readonly #events: RecordReader<ReplayRecord>;
   readonly #snapshots: RecordReader<SnapshotRecord>;
   readonly #caches: SegmentCaches;
   #caching: Promise<void> = Promise.resolve();
@@ -78,8 +80,8 @@ export class Journal {
 
   constructor(store: Store) {
     this.store = store;
-    this.#events = new RecordReader(store, "journal");
-    this.#snapshots = new RecordReader(store, "snapshots");
+    this.#events = new RecordReader(store, "journal", eventDecoder());
+    this.#snapshots = new RecordReader(store, "snapshots", decodeRecord as Decode<SnapshotRecord>);
     this.#caches = new SegmentCaches(store.backend, this.counters);
   }
 
@@ -109,13 +111,13 @@ export class Journal {
     { journal }: Indexes,
     persistenceId: string,
     afterSeq: number,
-    sink: Sink<JournalRecord>,
+    sink: Sink<ReplayRecord>,
   ): Promise<void> {
     return this.#events.read(await journal.index.recordsOf(persistenceId, afterSeq), sink);
   }
 
   /** One journal record. */
-  async eventAt(entry: IndexedRecord): Promise<JournalRecord> {
+  async eventAt(entry: IndexedRecord): Promise<ReplayRecord> {
     return one(this.#events, entry);
   }
 
@@ -204,10 +206,13 @@ export class Journal {
   }
 }
 
-async function one<R extends JournalRecord | SnapshotRecord>(
-  reader: RecordReader<R>,
-  entry: IndexedRecord,
-): Promise<R> {
+/** Parses no more of a line than it has to. */
+function eventDecoder(): Decode<ReplayRecord> {
+  const lines = new ActorLineReader();
+  return (bytes, start, end) => lines.event(bytes, start, end) ?? (decodeRecord(bytes, start, end) as JournalRecord);
+}
+
+async function one<R extends ReplayRecord | SnapshotRecord>(reader: RecordReader<R>, entry: IndexedRecord): Promise<R> {
   let found: R | undefined;
   await reader.read(listOf([entry]), (record) => {
     found = record;

@@ -1,14 +1,17 @@
 // Reads indexed records for many actors at once. After a restart thousands of actors recover together, and their records
 // lie mixed in the same bytes: whoever waits while a read is under way is served by the next one, in one pass over the log.
-import { type Location, readWindows, type SeedAt } from "../backends/locate.ts";
+import { type Location, readLines, type SeedAt } from "../backends/locate.ts";
 import type { Store } from "../backends/store.ts";
 import { ensureError, PapyraError } from "../errors.ts";
 import { seedsOf } from "../log/lineage.ts";
-import type { JournalRecord, SnapshotRecord } from "../log/record.ts";
+import type { ReplayRecord, SnapshotRecord } from "../log/record.ts";
 import type { IndexedRecord, RecordList } from "./record-index.ts";
 
 /** Takes in one record; what it throws ends the reading of its actor, and no other. */
 export type Sink<R> = (record: R, at: Location) => void;
+
+/** Makes a record of the line in `bytes[start, end)`, which has verified. */
+export type Decode<R> = (bytes: Buffer, start: number, end: number) => R;
 
 interface Request<R> {
   readonly entries: RecordList;
@@ -26,14 +29,16 @@ const PASS_RECORDS_MAX = 100_000;
 const PASSES_MAX = 4;
 
 /** Reads records of one log. */
-export class RecordReader<R extends JournalRecord | SnapshotRecord> {
+export class RecordReader<R extends ReplayRecord | SnapshotRecord> {
   readonly #store: Store;
   readonly #seedAt: SeedAt;
+  readonly #decode: Decode<R>;
   #waiting: Request<R>[] = [];
   #passes = 0;
 
-  constructor(store: Store, log: "journal" | "snapshots") {
+  constructor(store: Store, log: "journal" | "snapshots", decode: Decode<R>) {
     this.#store = store;
+    this.#decode = decode;
     this.#seedAt = seedsOf(store.identity, log);
   }
 
@@ -84,22 +89,19 @@ export class RecordReader<R extends JournalRecord | SnapshotRecord> {
     due.sort((a, b) => a.entry.seq - b.entry.seq);
     let i = 0;
     const entries = due.map(({ entry }) => entry);
-    for await (const { records } of readWindows(this.#store.backend, this.#seedAt, entries)) {
-      for (const record of records) {
-        const { entry, request } = due[i++] as { entry: IndexedRecord; request: Request<R> };
-        if (!request.settled) handOver(record as R, entry, request);
-      }
-    }
+    await readLines(this.#store.backend, this.#seedAt, entries, (bytes, start, end, entry) => {
+      const { request } = due[i++] as { request: Request<R> };
+      if (!request.settled) handOver(this.#decode(bytes, start, end), entry, request);
+      return true;
+    });
   }
 
-  /** The same for one alone, whose records need no sorting: what is read at once is all that is held. */
+  /** The same for one alone, whose records need no sorting. */
   async #readOne(request: Request<R>): Promise<void> {
-    for await (const { locations, records } of readWindows(this.#store.backend, this.#seedAt, dueOf(request))) {
-      for (let i = 0; i < records.length; i++) {
-        handOver(records[i] as R, locations[i] as IndexedRecord, request);
-        if (request.settled) return;
-      }
-    }
+    await readLines(this.#store.backend, this.#seedAt, dueOf(request), (bytes, start, end, entry) => {
+      handOver(this.#decode(bytes, start, end), entry, request);
+      return !request.settled;
+    });
   }
 }
 
@@ -108,7 +110,7 @@ function dueOf<R>({ entries, done }: Request<R>): Iterable<IndexedRecord> {
   return done === 0 ? entries : [...entries].slice(done);
 }
 
-function handOver<R extends JournalRecord | SnapshotRecord>(record: R, entry: IndexedRecord, to: Request<R>): void {
+function handOver<R extends ReplayRecord | SnapshotRecord>(record: R, entry: IndexedRecord, to: Request<R>): void {
   try {
     assertSame(record, entry);
     to.sink(record, entry);
@@ -127,7 +129,7 @@ function settle<R>(request: Request<R>, error: Error | undefined): void {
 
 /** Another line of the same length may stand there by now, and verify. */
 function assertSame(
-  record: JournalRecord | SnapshotRecord,
+  record: ReplayRecord | SnapshotRecord,
   { seq, persistenceId, segment, offset }: IndexedRecord,
 ): void {
   if (record.seq === seq && record.persistence_id === persistenceId) return;

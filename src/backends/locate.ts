@@ -28,35 +28,53 @@ export async function* readLocated(
   seedAt: SeedAt,
   locations: readonly Location[],
 ): AsyncGenerator<LogRecord, void, undefined> {
-  for await (const { records } of readWindows(backend, seedAt, locations)) yield* records;
-}
-
-/** Records that were read at once, and their places. */
-export interface LocatedWindow<L extends Location> {
-  readonly locations: readonly L[];
-  readonly records: readonly LogRecord[];
-}
-
-/** The same, a window at a time: for who reads so many that waiting for each of them would cost more than reading it. */
-export async function* readWindows<L extends Location>(
-  backend: Backend,
-  seedAt: SeedAt,
-  locations: Iterable<L>,
-): AsyncGenerator<LocatedWindow<L>, void, undefined> {
   const reader = new PartReader(backend);
   try {
-    let window: L[] = [];
-    for (const location of locations) {
-      if (window.length > 0 && !isNear(window, location)) {
-        yield await readWindow(reader, seedAt, window);
-        window = [];
-      }
-      window.push(location);
+    for (const window of windowsOf(locations)) {
+      const records: LogRecord[] = [];
+      await readWindow(reader, seedAt, window, (bytes, start, end) => {
+        records.push(decodeRecord(bytes, start, end));
+        return true;
+      });
+      yield* records;
     }
-    if (window.length > 0) yield await readWindow(reader, seedAt, window);
   } finally {
     await reader.close();
   }
+}
+
+/**
+ * Takes in the line in `bytes[start, end)`, which has verified; says whether more are wanted. The bytes are valid during the
+ * call.
+ */
+export type TakeLine<L extends Location> = (bytes: Buffer, start: number, end: number, location: L) => boolean;
+
+/** Hands over the lines at `locations` one by one: whoever is done with each at once keeps little in memory, and is faster. */
+export async function readLines<L extends Location>(
+  backend: Backend,
+  seedAt: SeedAt,
+  locations: Iterable<L>,
+  take: TakeLine<L>,
+): Promise<void> {
+  const reader = new PartReader(backend);
+  try {
+    for (const window of windowsOf(locations)) if (!(await readWindow(reader, seedAt, window, take))) return;
+  } finally {
+    await reader.close();
+  }
+}
+
+/** Locations that are read at once. */
+function* windowsOf<L extends Location>(locations: Iterable<L>): Generator<readonly L[], void, undefined> {
+  let window: L[] = [];
+  for (const location of locations) {
+    if (window.length > 0 && !isNear(window, location)) {
+      yield window;
+      window = [];
+    }
+    window.push(location);
+  }
+  if (window.length > 0) yield window;
 }
 
 /** Reads parts of segments, and opens a segment once for all that are read of it one after the other. */
@@ -97,7 +115,8 @@ async function readWindow<L extends Location>(
   reader: PartReader,
   seedAt: SeedAt,
   locations: readonly L[],
-): Promise<LocatedWindow<L>> {
+  take: TakeLine<L>,
+): Promise<boolean> {
   const first = locations[0] as Location;
   const { offset } = first;
   const last = locations[locations.length - 1] as Location;
@@ -106,10 +125,10 @@ async function readWindow<L extends Location>(
   for await (const chunk of await reader.read(first, offset, to)) {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     // A chunk is valid until the next is asked for. Most windows are one, which is then not copied.
-    if (chunk.length === to - offset) return { locations, records: recordsIn({ bytes, offset }, seedAt, locations) };
+    if (chunk.length === to - offset) return takeAll({ bytes, offset }, seedAt, locations, take);
     parts.push(Buffer.from(bytes));
   }
-  return { locations, records: recordsIn({ bytes: Buffer.concat(parts), offset }, seedAt, locations) };
+  return takeAll({ bytes: Buffer.concat(parts), offset }, seedAt, locations, take);
 }
 
 interface Window {
@@ -118,13 +137,19 @@ interface Window {
   readonly offset: number;
 }
 
-function recordsIn(window: Window, seedAt: SeedAt, locations: readonly Location[]): LogRecord[] {
+function takeAll<L extends Location>(
+  window: Window,
+  seedAt: SeedAt,
+  locations: readonly L[],
+  take: TakeLine<L>,
+): boolean {
   const whole = verifiesWhole(window, seedAt, locations);
-  return locations.map((location) => {
+  for (const location of locations) {
     if (!whole) assertVerifies(window, seedAt, location);
     const from = location.offset - window.offset;
-    return decodeRecord(window.bytes, from, from + location.length);
-  });
+    if (!take(window.bytes, from, from + location.length, location)) return false;
+  }
+  return true;
 }
 
 /**

@@ -55,6 +55,9 @@ export interface JournalRecord extends RecordBase {
   readonly payload: unknown;
 }
 
+/** What applying an event again takes of its record. */
+export type ReplayRecord = Omit<JournalRecord, "durable" | "system_id" | "message_id" | "correlation_id">;
+
 /** A folded state: a shortcut for replay, never the truth. */
 export interface SnapshotRecord extends RecordBase {
   readonly kind: "snapshot";

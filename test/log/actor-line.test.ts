@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { ActorLineReader } from "../../src/log/actor-line.ts";
-import { encodeFields, encodeLine } from "../../src/log/codec.ts";
+import { completeLine, decodeRecord, encodeFields, encodeLine } from "../../src/log/codec.ts";
 import { header } from "../../src/log/header.ts";
 
 const count = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
@@ -73,4 +73,124 @@ test("ids with escapes are left to the parser", () => {
     const line = encodeLine(7, 1, undefined, "journal", 1, encodeFields({ system_id, persistence_id, revision: 2 }));
     expect(new ActorLineReader().read(Buffer.from(line), 0)).toBe(false);
   }
+});
+
+/** What {@link ActorLineReader.event} leaves out. */
+const NOT_REPLAYED = ["durable", "system_id", "message_id", "correlation_id", "crc"];
+
+function parsedWhole(line: Buffer): unknown {
+  try {
+    const record = Object.entries(decodeRecord(line)).filter(([member]) => !NOT_REPLAYED.includes(member));
+    return Object.fromEntries(record);
+  } catch {
+    return "is not JSON";
+  }
+}
+
+const digits = fc.oneof(
+  { weight: 4, arbitrary: count.map(String) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom("", "0", "00", "07", "-1", "1e3", "9007199254740993", "12345678901234567890", '"1"'),
+  },
+);
+const time = fc.oneof(
+  { weight: 3, arbitrary: fc.nat({ max: 2 ** 42 }).map((ms) => String(ms / 1000)) },
+  { weight: 2, arbitrary: fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => JSON.stringify(value)) },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(fc.nat(), fc.nat(), fc.nat({ max: 9 })).map(([a, b, zeros]) => `${a}.${"0".repeat(zeros)}${b}`),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom("1.", ".5", "1..5", "01.5", "", "1795830369.4741234567", "9007199254740992.5"),
+  },
+);
+const text = fc.oneof(
+  { weight: 3, arbitrary: fc.constantFrom("deposited", "withdrawn", "withdrawm", "d", "") },
+  { weight: 1, arbitrary: odd },
+);
+const optional = (arbitrary: fc.Arbitrary<string>): fc.Arbitrary<string> =>
+  fc.oneof({ weight: 3, arbitrary: fc.constant("") }, { weight: 1, arbitrary });
+const quoted = (arbitrary: fc.Arbitrary<string>): fc.Arbitrary<string> =>
+  arbitrary.map((value) => JSON.stringify(value));
+const eventLine = fc
+  .record({
+    seq: digits,
+    durable: optional(digits.map((n) => `,"durable":${n}`)),
+    kind: fc.constantFrom('"journal"', '"journal"', '"journal"', '"snapshot"'),
+    time,
+    system: quoted(name),
+    id: quoted(name),
+    revision: digits,
+    type: quoted(text),
+    version: digits,
+    group: optional(fc.tuple(digits, digits).map(([a, b]) => `,"group":[${a},${b}]`)),
+    ids: optional(fc.tuple(quoted(text), quoted(text)).map(([a, b]) => `,"message_id":${a},"correlation_id":${b}`)),
+    payload: fc.oneof(
+      { weight: 4, arbitrary: fc.json() },
+      {
+        weight: 1,
+        arbitrary: fc.constantFrom('{"a":1},"payload":2', '1,"more":{}', "", "{", '{"__proto__":1}', '"é"', "1e999"),
+      },
+    ),
+  })
+  .map(
+    (m) =>
+      `{"seq":${m.seq}${m.durable},"kind":${m.kind},"timestamp":${m.time},"system_id":${m.system},"persistence_id":${m.id}` +
+      `,"revision":${m.revision},"event_type":${m.type},"version":${m.version}${m.group}${m.ids},"payload":${m.payload}`,
+  );
+
+test("an event that is read without parsing its line says what parsing says, or is left to the parser", () => {
+  let read = 0;
+  let lines = 0;
+  fc.assert(
+    fc.property(fc.array(eventLine, { minLength: 1, maxLength: 8 }), (bodies) => {
+      const reader = new ActorLineReader();
+      const bytes = Buffer.from(bodies.map((body) => completeLine(7, body)).join(""));
+      let start = 0;
+      for (const body of bodies) {
+        const end = start + Buffer.byteLength(completeLine(7, body)) - 1;
+        const event = reader.event(bytes, start, end);
+        lines += 1;
+        if (event !== undefined) {
+          read += 1;
+          expect(event).toEqual(parsedWhole(bytes.subarray(start, end)));
+        }
+        start = end + 1;
+      }
+    }),
+    { numRuns: 2000 },
+  );
+  expect(read / lines).toBeGreaterThan(0.05);
+});
+
+test("every event that this release writes is read without parsing its line, whoever stands before it", () => {
+  const word = fc.string({ unit: fc.constantFrom("a", "b", "/", "1", " "), maxLength: 6 });
+  const journal = fc.record(
+    {
+      system_id: word,
+      persistence_id: word,
+      revision: count,
+      event_type: word,
+      version: fc.integer({ min: 1, max: 12 }),
+      group: fc.tuple(fc.nat(), fc.nat()),
+      message_id: word,
+      correlation_id: word,
+      payload: fc.json({ maxDepth: 2 }).map((json) => JSON.parse(json.replace(/-0\b/g, "0")) as unknown),
+    },
+    { requiredKeys: ["system_id", "persistence_id", "revision", "event_type", "version", "payload"] },
+  );
+  const time = fc.nat({ max: 2 ** 41 });
+  fc.assert(
+    fc.property(fc.array(fc.tuple(journal, count, fc.option(count, { nil: undefined }), time)), (records) => {
+      const reader = new ActorLineReader();
+      for (const [{ payload, ...members }, seq, durable, ms] of records) {
+        const fields = encodeFields({ ...members, payload });
+        const line = Buffer.from(encodeLine(7, seq, durable, "journal", ms, fields));
+        expect(reader.event(line, 0, line.length - 1)).toEqual(parsedWhole(line));
+      }
+    }),
+    { numRuns: 500 },
+  );
 });
