@@ -1,4 +1,4 @@
-// One closed segment whose index is in a cache: an actor's places in it are looked up when they are asked for, so that the
+// One segment whose index is in a cache: an actor's places in it are looked up when they are asked for, so that the
 // others cost neither reading nor memory. Whatever is wrong with a cache, it is not believed, and the segment is read.
 import type { Backend, ReadPart, Segment } from "../backends/backend.ts";
 import { sealDigest } from "../log/seal.ts";
@@ -136,8 +136,8 @@ export class CachedSegment {
 }
 
 /**
- * The first line of the cache of a closed segment, if there is one that verifies and speaks of the seal which stands at the
- * segment's end now. Rejects as reading the segment does.
+ * The first line of the cache of a segment, if there is one that verifies and speaks of the line which stands at the segment's
+ * end now: its seal, if it is closed. Rejects as reading the segment does.
  */
 export async function headOf(backend: Backend, segment: Segment): Promise<ReadHead | undefined> {
   const read = await backend.readCache?.(indexName(segment.name), readHead);

@@ -43,14 +43,17 @@ async function buildIndex(
   /** Without caches all segments share one part. */
   let shared = new RecordIndex();
   let active: Segment | undefined;
+  /** What a cache tells of the active segment. */
+  let beginning: IndexPart | undefined;
   const segments = view.segments.filter((segment) => segment.log === log);
   const known = await caches.known(log, segments);
   for (const segment of segments) {
+    const cached = segment.active ? await caches.openActive(segment) : await caches.open(segment, known);
     if (segment.active) active = segment;
-    const cached = await caches.open(segment, known);
     if (cached !== undefined && pass.follows(cached.head)) {
       pass.takeIn(cached.head);
-      parts.push(cached);
+      if (segment.active) beginning = cached;
+      else parts.push(cached);
       continue;
     }
     const follows = pass.maxSeq;
@@ -67,7 +70,7 @@ async function buildIndex(
   }
   await known?.keep();
   const index = new LogIndex(parts, caches.kept, (segment) => caches.readAgain(view, log, segment, known));
-  index.resume(active?.id, shared);
+  index.resume(active?.id, shared, beginning);
   return { index, absences: pass.absences(), lastSeq };
 }
 

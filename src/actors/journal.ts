@@ -160,6 +160,14 @@ export class Journal {
     return this.#caching;
   }
 
+  /** The same for the end: the active segments get caches, too, so that the next start need not read them for its indexes. */
+  async close(): Promise<void> {
+    await this.settled();
+    if (this.#indexes === undefined) return;
+    await this.#caches.keepActive("journal");
+    await this.#caches.keepActive("snapshots");
+  }
+
   #note(log: IndexedLog, record: IndexedRecord): void {
     const known = this.#indexes?.[log];
     if (known !== undefined) this.#add(log, known, record);

@@ -25,6 +25,8 @@ export class LogIndex {
   /** What is appended goes into the last part. */
   #last: RecordIndex;
   #lastId: string | undefined;
+  /** The part of a segment whose beginning has a part of its own, just before it: what replaces the one replaces both. */
+  #behindBeginning: RecordIndex | undefined;
   readonly #splits: boolean;
 
   /** `parts` in the order of the log. With `splits`, each segment that is appended to gets a part of its own. */
@@ -53,17 +55,24 @@ export class LogIndex {
     return closed;
   }
 
-  /** The records up to here stand in the active segment: what is appended joins them. */
-  resume(id: string | undefined, part: RecordIndex): void {
+  /**
+   * The records up to here stand in the active segment: what is appended joins them. `beginning` is a part for the beginning of
+   * that segment, if there is one.
+   */
+  resume(id: string | undefined, part: RecordIndex, beginning: IndexPart | undefined): void {
     this.#parts.pop();
+    if (beginning !== undefined) this.#parts.push(beginning);
     this.#parts.push((this.#last = part));
     this.#lastId = id;
+    if (beginning !== undefined) this.#behindBeginning = part;
   }
 
-  /** A cache speaks for a part from now on. */
+  /** Another part speaks for a part from now on: a cache for what was in memory, or the other way round. */
   replace(part: IndexPart, by: IndexPart): void {
     const at = this.#parts.indexOf(part);
-    if (at >= 0) this.#parts[at] = by;
+    if (at < 0) return;
+    const both = part === this.#behindBeginning;
+    this.#parts.splice(both ? at - 1 : at, both ? 2 : 1, by);
   }
 
   /** The records of one actor with seqs behind `afterSeq` and up to `toSeq`, in the order of their seqs. */
@@ -73,7 +82,8 @@ export class LogIndex {
     toSeq: number = Number.MAX_SAFE_INTEGER,
   ): Promise<RecordList> {
     const parts: PartRecords[] = [];
-    for (const part of this.#parts) {
+    const now = this.#parts.slice(); // parts are replaced meanwhile, and two may become one
+    for (const part of now) {
       let found = await part.recordsOf(persistenceId, afterSeq, toSeq);
       if (found === "unknown")
         found = (await this.#reload(part as CachedSegment)).recordsOf(persistenceId, afterSeq, toSeq);

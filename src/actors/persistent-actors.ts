@@ -63,9 +63,9 @@ export class PersistentActors {
     this.#openStore = openStore;
   }
 
-  /** Resolves when nothing is read or written any more but for actors. */
-  async settled(): Promise<void> {
-    await this.#journal?.settled();
+  /** Resolves when nothing is read or written any more: the actors have stopped. */
+  async close(): Promise<void> {
+    await this.#journal?.close();
   }
 
   /** What was counted. */

@@ -77,9 +77,8 @@ export class RecordIndex {
   readonly #newest = new Map<string, { row: number }>();
   readonly #segments: Pick<Location, "segment" | "id">[] = [];
   readonly #segmentIds = new Map<string, number>();
-  /** Whether a record stands behind a later one: then rows are not in the order of seqs. */
+  /** Whether a record stands behind a later one of its actor: then rows are not in the order of seqs. */
   #disordered = false;
-  #maxSeq = 0;
 
   get size(): number {
     return this.#rows;
@@ -107,11 +106,12 @@ export class RecordIndex {
     columns.segment[row] = this.#segmentId(record);
     const newest = this.#newest.get(persistenceId);
     columns.previous[row] = newest?.row ?? -1;
-    if (newest !== undefined) newest.row = row;
+    if (newest !== undefined) {
+      if (seq < (columns.seq[newest.row] as number)) this.#disordered = true;
+      newest.row = row;
+    }
     // A part of a string keeps the whole string in memory: an id that stays is copied.
     else this.#newest.set(Buffer.from(persistenceId).toString(), { row });
-    if (seq < this.#maxSeq) this.#disordered = true;
-    else this.#maxSeq = seq;
   }
 
   /** The records of one actor with seqs behind `afterSeq` and up to `toSeq`, if it has any. */

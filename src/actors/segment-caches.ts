@@ -1,4 +1,5 @@
-// Makes the caches of closed segments: when a segment was closed, and when it had to be read because none speaks for it.
+// Makes the caches of segments: when a segment was closed, when it had to be read because none speaks for it, and of those that
+// are not closed yet when the system stops.
 // Best effort: a cache that cannot be written is counted, and its segment stays in memory.
 import type { Backend, Segment, StoreView } from "../backends/backend.ts";
 import { decodeIndexHead, encodeSegmentIndex } from "../log/segment-index.ts";
@@ -18,6 +19,8 @@ export interface CacheCounters {
 export class SegmentCaches {
   readonly #backend: Backend;
   readonly #counters: CacheCounters;
+  /** How long the active segments were of which the cache was found good. */
+  readonly #keptOfActive = new Map<string, number>();
   /** Whether caches are believed that were there before; those that are made meanwhile are in any case. */
   trusted = true;
 
@@ -37,7 +40,7 @@ export class SegmentCaches {
     return asked ? KnownHeads.of(this.#backend, log) : undefined;
   }
 
-  /** The cache of a segment, if it is believed. */
+  /** The cache of a closed segment, if it is believed. */
   async open(segment: Segment, known: KnownHeads | undefined): Promise<CachedSegment | undefined> {
     if (!this.kept || !this.trusted || segment.active) return undefined;
     const before = known?.of(segment);
@@ -74,6 +77,32 @@ export class SegmentCaches {
     }
   }
 
+  /** What a clean stop has kept of the active segment, if it is believed, and nothing was appended since. */
+  async openActive(segment: Segment): Promise<CachedSegment | undefined> {
+    if (!this.kept || !this.trusted) return undefined;
+    const read = await headOf(this.#backend, segment);
+    if (read === undefined) return undefined;
+    this.#keptOfActive.set(segment.id, segment.bytes);
+    return new CachedSegment(this.#backend, segment, read);
+  }
+
+  /** Keeps what stands in the active segment of a log, to which nothing is appended meanwhile. Never rejects. */
+  async keepActive(log: IndexedLog): Promise<void> {
+    if (!this.kept) return;
+    try {
+      const view = await this.#backend.view();
+      const segment = view.segments.find((each) => each.log === log && each.active);
+      if (segment === undefined || this.#keptOfActive.get(segment.id) === segment.bytes) return;
+      const index = new RecordIndex();
+      const reading = await readSegment(this.#backend, view, log, segment, index, () => true);
+      const facts = reading.factsOfActive(segment.bytes);
+      if (facts === undefined) return;
+      await this.#backend.writeCache?.(indexName(segment.name), encodeSegmentIndex(facts, [...index.all()]));
+    } catch {
+      this.#counters.indexWritesFailed += 1;
+    }
+  }
+
   /** Writes the cache of a segment that was closed a moment ago. Never rejects. */
   async cacheClosed(log: IndexedLog, id: string): Promise<CachedSegment | undefined> {
     try {
@@ -99,7 +128,8 @@ export class SegmentCaches {
     await known?.forget();
     const index = new RecordIndex();
     const reading = await readSegment(this.#backend, view, log, segment, index, () => true);
-    if (reading.facts === undefined) throw changedSegment(segment);
+    const facts = segment.active ? reading.factsOfActive(segment.bytes) : reading.facts;
+    if (facts === undefined) throw changedSegment(segment);
     return { index, part: (await this.keep(segment, reading, index)) ?? index };
   }
 }

@@ -41,6 +41,17 @@ export async function readSegment(
   return reading;
 }
 
+interface LastLine {
+  readonly digest: string;
+  readonly at: number;
+  readonly end: number;
+}
+
+function lastLineOf({ bytes, offset }: Pick<Run, "bytes" | "offset">): LastLine {
+  const from = bytes.lastIndexOf(NEWLINE, -2) + 1;
+  return { digest: sealDigest(bytes.subarray(from)), at: offset + from, end: offset + bytes.length };
+}
+
 /** One reading of one segment. */
 export class SegmentReading {
   readonly gaps: GapRecord[] = [];
@@ -50,7 +61,8 @@ export class SegmentReading {
   readonly #runs: { from: number; to: number }[] = [];
   #records = 0;
   #whole = true;
-  #seal: { readonly digest: string; readonly at: number } | undefined;
+  #seal: LastLine | undefined;
+  #last: LastLine | undefined;
 
   constructor(index: RecordIndex, counts: Counts) {
     this.#index = index;
@@ -62,8 +74,20 @@ export class SegmentReading {
    * these very lines. Then whoever finds that seal again at the end of the segment knows what stands before it.
    */
   get facts(): SegmentFacts | undefined {
-    if (!this.#whole || this.#seal === undefined) return undefined;
-    return { seal: this.#seal.digest, sealAt: this.#seal.at, runs: this.#runs, gaps: this.gaps };
+    return this.#facts(this.#seal);
+  }
+
+  /**
+   * The same of a segment that is not closed yet and ends at `bytes`: lines are only ever added to it, so that its last line, as
+   * long as it is the last, tells as much.
+   */
+  factsOfActive(bytes: number): SegmentFacts | undefined {
+    return this.#last?.end === bytes ? this.#facts(this.#last) : undefined;
+  }
+
+  #facts(last: LastLine | undefined): SegmentFacts | undefined {
+    if (!this.#whole || last === undefined) return undefined;
+    return { seal: last.digest, sealAt: last.at, runs: this.#runs, gaps: this.gaps };
   }
 
   take(entry: Entry, segment: Segment): void {
@@ -71,10 +95,12 @@ export class SegmentReading {
     if (entry.type === "run") {
       this.#extend({ from: entry.firstSeq, to: entry.lastSeq }, entry.count);
       this.#lines(entry, segment);
+      this.#last = lastLineOf(entry);
     } else if (entry.type === "gap") {
       this.#extend({ from: entry.record.seq, to: entry.record.seq }, 1);
       this.#counts(entry.record.seq);
       this.gaps.push(entry.record);
+      this.#last = lastLineOf(entry);
     } else if (entry.type === "control") this.#control(entry);
   }
 
@@ -92,7 +118,7 @@ export class SegmentReading {
     const [first, last] = [this.#runs[0]?.from ?? 0, this.#runs.at(-1)?.to ?? 0];
     const same = seal.bytes === offset && seal.records === this.#records;
     if (!same || seal.first_seq !== first || seal.last_seq !== last) this.#whole = false;
-    this.#seal = { digest: sealDigest(bytes), at: offset };
+    this.#seal = lastLineOf({ bytes, offset });
   }
 
   #lines(run: Run, { name: segment, id }: Segment): void {

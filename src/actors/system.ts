@@ -248,7 +248,7 @@ export class ActorSystem implements RunningSystem {
     }
     this.#state = "stopping";
     await this.#runtime.stopAll(timeoutMs, mailbox === "drain");
-    await this.#persistent.settled();
+    await this.#persistent.close();
     const failure = await this.#runtime.recorder?.close();
     this.#store = undefined;
     this.#state = "stopped";

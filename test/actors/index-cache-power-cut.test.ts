@@ -22,7 +22,7 @@ describe("a power cut while caches are written", () => {
           acknowledged.set(id, revision);
         }
       }
-      await journal.settled();
+      await journal.close();
     } catch {
       // cut
     }

@@ -2,9 +2,11 @@
 // changed at will.
 import { Journal, type NewJournalRecord } from "../../src/actors/journal.ts";
 import type { Backend } from "../../src/backends/backend.ts";
+import { fileBackend } from "../../src/backends/files.ts";
 import { openStore } from "../../src/backends/open.ts";
 import type { Store } from "../../src/backends/store.ts";
 import type { SimDisk } from "../../src/testing/sim-disk.ts";
+import { counting } from "../counting.ts";
 
 export function happened(persistence_id: string, revision: number): NewJournalRecord {
   return {
@@ -44,14 +46,30 @@ export async function withJournal<T>(
   }
 }
 
-/** Rounds in which every actor has one event, except that `a/rare` has one in every second; each round is a sealed segment. */
-export async function writeRounds(backend: Backend, rounds: number, others: number): Promise<void> {
+/** What the first recovery of one actor reads, apart from opening the store. */
+export async function recovery(disk: SimDisk, id: string) {
+  const counted = counting(disk.env, "/journal.");
+  return withJournal(fileBackend({ path: "/s" }, counted.env), async (journal) => {
+    const before = counted.bytes;
+    const revisions = await revisionsOf(journal, id);
+    const inMemory = await journal.withIndexes(async (indexes) => indexes.journal.index.size);
+    return { bytes: counted.bytes - before, revisions, inMemory, read: journal.counters.segmentsIndexed };
+  });
+}
+
+/** Rounds in which every actor has one event, except that `a/rare` has one in every second; each round is a segment, if sealed. */
+export async function writeRounds(
+  backend: Backend,
+  rounds: number,
+  others: number,
+  { sealed = true }: { readonly sealed?: boolean } = {},
+): Promise<void> {
   const store = await openStore(backend);
   for (let round = 1; round <= rounds; round++) {
     const all = Array.from({ length: others }, (_, i) => happened(`a/${i}`, round));
     if (round % 2 === 1) all.splice(others >> 1, 0, happened("a/rare", (round + 1) / 2));
     await store.append("journal", all);
-    await store.maintain("test", (maintenance) => maintenance.seal("journal"));
+    if (sealed) await store.maintain("test", (maintenance) => maintenance.seal("journal"));
   }
   await store.close();
 }
