@@ -3071,4 +3071,27 @@ export const MUTANTS = [
     tests: ["test/absurd-seqs.test.ts"],
     filter: "a consumer",
   },
+  {
+    name: "a quarantine may be among the caches",
+    file: "src/ops/keep-place.ts",
+    find: "if (id === caches ||",
+    replace: "if (id === null ||",
+    tests: ["test/quarantine-place.test.ts"],
+  },
+  {
+    name: "where a quarantine is, is told by its path",
+    file: "src/ops/keep-place.ts",
+    find: "path = `${path}/..`",
+    replace: "path = dirname(path)",
+    tests: ["test/quarantine-place.test.ts"],
+    filter: "behind a link",
+  },
+  {
+    name: "a start is allowed a quarantine among the caches until it is needed",
+    file: "src/ops/startup.ts",
+    find: "if (options.quarantineDir !== undefined) await assertPlaceToKeep(backend, options.quarantineDir);",
+    replace: "",
+    tests: ["test/quarantine-place.test.ts"],
+    filter: "before it is needed",
+  },
 ];

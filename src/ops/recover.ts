@@ -9,6 +9,7 @@ import { type Acknowledged, type Anomaly, isHarmless } from "../log/anomaly.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { activeName } from "../log/segments.ts";
 import { type LogPlan, planRepair, type RemovedBytes } from "./plan.ts";
+import { assertPlaceToKeep } from "./keep-place.ts";
 import { Keeper } from "./keeper.ts";
 import { planSeals } from "./seals.ts";
 import { type RecoverAction, type RecoverOptions, type RecoverReport, unchanged } from "./recover-report.ts";
@@ -29,11 +30,12 @@ const FINDINGS_PER_ROUND = 20_000;
 const ROUNDS_MAX = 10_000;
 
 /**
- * Rejects with STORE_LOCKED while the store is being written, STORE_NOT_FOUND, FORMAT_UNKNOWN, STORAGE_FULL and
+ * Rejects with STORE_LOCKED while the store is being written, STORE_NOT_FOUND, FORMAT_UNKNOWN, OPTION_INVALID (a quarantine in the store), STORAGE_FULL and
  * STORAGE_FAILED (each segment is then as before or as after), or the signal's reason.
  */
 export async function recover(backend: Backend, options: RecoverOptions): Promise<RecoverReport> {
   const { signal, onProgress, log } = options;
+  if (options.mode === "quarantine") await assertPlaceToKeep(backend, options.quarantineDir);
   const before = await scan(backend, { log, signal, onProgress });
   if (options.mode === "ignore" || before.ok || !(await anythingToMend(backend, before, options))) {
     return unchanged(backend, options.mode, before);
