@@ -3094,4 +3094,21 @@ export const MUTANTS = [
     tests: ["test/quarantine-place.test.ts"],
     filter: "before it is needed",
   },
+  {
+    name: "a plan of a recovery is compared before the lock is taken only",
+    file: "src/ops/recover.ts",
+    find: "    await confirm?.(claim);\n",
+    replace: "",
+    tests: ["test/apply-under-lock.test.ts"],
+    filter: "a recovery is not applied",
+  },
+  {
+    name: "a plan of a compaction is compared before the lock is taken only",
+    file: "src/ops/compact.ts",
+    find: "const { view, plans, leftovers, fingerprint } = await lookAt(backend, options);",
+    replace:
+      "const { view, plans, leftovers, fingerprint } = await lookAt(backend, { ...options, fingerprint: undefined });",
+    tests: ["test/apply-under-lock.test.ts"],
+    filter: "a compaction takes nothing out",
+  },
 ];
