@@ -3111,4 +3111,37 @@ export const MUTANTS = [
     tests: ["test/apply-under-lock.test.ts"],
     filter: "a compaction takes nothing out",
   },
+  {
+    name: "the end of a quarantine may be missing although it says how much there is",
+    file: "src/ops/undo.ts",
+    find: "if (n <= (all ?? 0)) throw",
+    replace: "if (n < 0) throw",
+    tests: ["test/crash/revert.test.ts"],
+    filter: "from which a file was taken",
+  },
+  {
+    name: "a recovery says that it has kept everything before it has",
+    file: "src/ops/recover.ts",
+    edits: [
+      {
+        file: "src/ops/recover.ts",
+        find: "    await this.#keeper.complete();\n",
+        replace: "",
+      },
+      {
+        file: "src/ops/recover.ts",
+        find: "      await this.#keeper.rewriting(segment, splices);\n",
+        replace: "      await this.#keeper.rewriting(segment, splices);\n      await this.#keeper.complete();\n",
+      },
+    ],
+    tests: ["test/crash/revert.test.ts"],
+    filter: "never says that it has kept everything",
+  },
+  {
+    name: "a reversal of what may not be all says that it is all",
+    file: "src/ops/undo.ts",
+    find: "complete: all !== undefined }",
+    replace: "complete: true }",
+    tests: ["test/cli/revert.test.ts"],
+  },
 ];

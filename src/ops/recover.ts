@@ -145,8 +145,9 @@ class Recovery {
     const news = (log: LogName): boolean =>
       this.#lastSeqs[log] !== undefined && this.#lastSeqs[log] !== reached.get(log);
     const known = vouched.some(news) ? vouched.filter((log) => this.#lastSeqs[log] !== undefined) : [];
-    if (known.length === 0) return;
-    await this.#claim.vouch(Object.fromEntries(known.map((log) => [log, this.#lastSeqs[log] as number])));
+    if (known.length > 0)
+      await this.#claim.vouch(Object.fromEntries(known.map((log) => [log, this.#lastSeqs[log] as number])));
+    await this.#keeper.complete();
   }
 
   /** What an interrupted compaction left behind, as far as it is proved. */
