@@ -8,11 +8,13 @@ import { quoted } from "../quoted.ts";
 import { normalise, subtract } from "../log/ranges.ts";
 import type { SeqRange } from "../log/anomaly.ts";
 import { LOG_NAMES, type LogName, type NewRecord } from "../log/record.ts";
+import { SEQ_MAX, SEQ_ROOM } from "../log/seqs.ts";
 import type { Backend, Claim, StoreIdentity, StoreView } from "./backend.ts";
 import type { LogState } from "./batch.ts";
 import { type CheckedLog, checkLog } from "./check.ts";
 import { identityOf } from "./identities.ts";
 import { KnownEnds } from "./known-ends.ts";
+import { noSeqsLeft } from "./refusals.ts";
 import type { Store } from "./store.ts";
 import { StoreWriter } from "./store-writer.ts";
 
@@ -146,6 +148,7 @@ async function resumeLog(backend: Backend, claim: Claim, view: StoreView, log: L
   const { tail } = checked;
   // `nextSeq` may lie further on than the last seq that is known: what may have been acknowledged is never used again.
   const { lastSeq, nextSeq, missingSeqs, unpromisedSeqs, allowedSeqs, absentSeqs } = checked.account;
+  if (nextSeq > SEQ_MAX - SEQ_ROOM) throw noSeqsLeft(backend.location, log, nextSeq - 1);
   const clean = tail?.clean === true;
   if (clean) await claim.resume(log, tail.bytes, lastSeq);
   else await claim.startSegment(log, line, tail?.firstSeq ?? nextSeq, lastSeq);

@@ -26,22 +26,25 @@ export class Rehearsal implements Backend {
   /** In the order in which they would happen. */
   readonly changes: RehearsedChange[] = [];
   readonly #real: Backend;
+  readonly #look: () => Promise<StoreView>;
   readonly #pieces = new Map<string, readonly Piece[]>();
   readonly #created = new Map<string, LogName>();
   readonly #removed = new Set<string>();
   #identified = false;
 
-  constructor(real: Backend) {
+  /** Who has the lock already looks as its holder. */
+  constructor(real: Backend, look: () => Promise<StoreView> = () => real.view()) {
     this.kind = real.kind;
     this.location = real.location;
     this.durability = real.durability;
     this.limits = real.limits;
     this.env = real.env;
     this.#real = real;
+    this.#look = look;
   }
 
   async view(): Promise<StoreView> {
-    const view = await this.#real.view();
+    const view = await this.#look();
     const there = view.segments.filter(({ name }) => !this.#removed.has(name)).map((one) => this.#changed(one));
     const made = [...this.#created].map(([name, log]): Segment => {
       return this.#changed({ name, log, bytes: 0, active: true, firstSeq: undefined, id: "" });
@@ -87,7 +90,7 @@ export class Rehearsal implements Backend {
 
   /** Takes no lock. Rejects with STORE_LOCKED beside a writer, which could change what is rehearsed on. */
   async claim(purpose: string): Promise<Claim> {
-    const { writer } = await this.#real.view();
+    const { writer } = await this.#look();
     if (writer !== undefined) {
       throw new PapyraError("STORE_LOCKED", `${this.location} is held by pid ${writer.pid} (${writer.purpose})`, {
         hint: `a plan for ${purpose} would be stale at once: stop it first`,
@@ -99,7 +102,7 @@ export class Rehearsal implements Backend {
     };
     return {
       view: () => this.view(),
-      create: async (identity) => this.#create(identity, await this.#real.view()),
+      create: async (identity) => this.#create(identity, await this.#look()),
       rewrite: (segment, splices) => this.#rewrite(segment, splices),
       remove: async (segments) => segments.forEach((segment) => this.#remove("remove", segment)),
       tidy: async () => {
@@ -146,7 +149,7 @@ export class Rehearsal implements Backend {
   }
 
   async #rewrite(segment: string, splices: readonly Splice[]): Promise<void> {
-    const { segments } = await this.#real.view();
+    const { segments } = await this.#look();
     const bytes = segments.find(({ name }) => name === segment)?.bytes ?? 0;
     const pieces = this.#pieces.get(segment) ?? [{ from: 0, to: bytes }];
     this.changes.push({ verb: "rewrite", file: segment, splices });

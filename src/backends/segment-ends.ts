@@ -6,6 +6,7 @@ import type { Run } from "../log/lines.ts";
 import type { Identity } from "../log/record.ts";
 import { asSeal, type Seal, sealDigest, type StatedSeal } from "../log/seal.ts";
 import { parseFileName } from "../log/segments.ts";
+import { isSeq } from "../log/seqs.ts";
 import type { Backend, Segment } from "./backend.ts";
 
 /** A seal is some four hundred bytes, and seventy more for each that it replaces; one that is longer is not looked for. */
@@ -67,8 +68,8 @@ export async function sealedUpTo(backend: SegmentReader, segment: Segment, seed:
   const name = parseFileName(segment.name);
   if (name.type !== "closed") return undefined;
   const { first_seq: first, last_seq: last } = (await lastSealOf(backend, segment, seed))?.seal ?? {};
-  if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last)) return undefined;
-  const [from, to] = [first as number, last as number];
+  if (!isSeq(first) || !isSeq(last)) return undefined;
+  const [from, to] = [first, last];
   if (name.lastSeq === undefined) return from === name.firstSeq && to >= from ? to : undefined;
   return name.firstSeq <= from && from <= to && to <= name.lastSeq ? to : undefined;
 }
@@ -111,11 +112,10 @@ export function runOf({ records: count, first_seq: firstSeq, last_seq: lastSeq }
 function isWhole(seal: Partial<Seal>): seal is Seal {
   const { records, first_seq: first, last_seq: last, first_timestamp, last_timestamp, previous, replaces } = seal;
   return (
-    Number.isSafeInteger(first) &&
-    Number.isSafeInteger(last) &&
-    (first as number) >= 1 &&
-    (last as number) >= (first as number) &&
-    records === (last as number) - (first as number) + 1 &&
+    isSeq(first) &&
+    isSeq(last) &&
+    last >= first &&
+    records === last - first + 1 &&
     typeof first_timestamp === "number" &&
     typeof last_timestamp === "number" &&
     (previous === null || typeof previous === "string") &&

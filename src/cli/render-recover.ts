@@ -1,4 +1,5 @@
 // A recovery, the plan of one, or its reversal -> text. Pure.
+import { QUARANTINE_DIR } from "../log/segments.ts";
 import type { RecoverReport } from "../ops/recover.ts";
 import type { RevertReport } from "../ops/revert.ts";
 import { quoted } from "../quoted.ts";
@@ -50,6 +51,16 @@ export function renderRevert(report: RevertReport, path: string, paint: Paint): 
     ...logTable(after.logs, paint),
     ...anomalyLines(after, paint),
     "",
-    `Next: papyra persistence scan --path ${quoted(path)}`,
+    ...(report.complete ? [`Next: papyra persistence scan --path ${quoted(path)}`] : nextWhenNotTold(report, path)),
   );
+}
+
+function nextWhenNotTold({ id, quarantine, path: store }: RevertReport, path: string): string[] {
+  const root = quarantine.slice(0, -id.length - 1);
+  const named = root === `${store}/${QUARANTINE_DIR}` ? "" : ` --quarantine-dir ${quoted(root)}`;
+  const at = `--path ${quoted(path)}${named}`;
+  return [
+    `Next, if that recovery was interrupted: papyra persistence recover --mode quarantine ${at}`,
+    `Next, if files of its quarantine are missing: put them back from a backup, then: papyra persistence recover --revert ${id} ${at}`,
+  ];
 }

@@ -6,6 +6,7 @@ import { putAscii, putHex8, putNumber } from "./ascii.ts";
 import { crcOf } from "./crc.ts";
 import { JsonBytes } from "./json-bytes.ts";
 import { FORMAT_VERSION, LOG_NAMES, type Identity, type LogName, type LogRecord } from "./record.ts";
+import { isSeq } from "./seqs.ts";
 
 /** Bytes of `,"crc":"xxxxxxxx"}`. */
 export const SUFFIX_BYTES = 18;
@@ -37,7 +38,7 @@ export function decodeIdentity(line: Uint8Array): Identity | { unknownVersion: u
   const { log, store, lineage, parent, after } = value;
   if (!LOG_NAMES.includes(log as LogName) || typeof store !== "string" || typeof lineage !== "string") return undefined;
   const identity = { log: log as LogName, store, lineage };
-  return typeof parent === "string" && typeof after === "number" ? { ...identity, parent, after } : identity;
+  return typeof parent === "string" && (after === 0 || isSeq(after)) ? { ...identity, parent, after } : identity;
 }
 
 /** The checksum's starting value for all lines under an identity line (given with its line break). */

@@ -2,7 +2,7 @@
 // Damage is data, never an exception, and reading goes on behind it; one damaged line never takes a neighbour with it.
 import { allVerify } from "./block.ts";
 import { LINE_BYTES_MAX, parseObject, verifies } from "./codec.ts";
-import { header } from "./header.ts";
+import { header, whyAbsurd } from "./header.ts";
 import type { GapRecord } from "./record.ts";
 import { describeDamage, nextAnchor, SALVAGE_WORK_MAX, wholeUntil } from "./salvage.ts";
 
@@ -182,7 +182,7 @@ export class LineScanner {
     for (let start = 0; start < bytes.length; ) {
       const end = bytes.indexOf(NEWLINE, start) + 1;
       const ok = (whole || verifies(seed, bytes, start, end - 1)) && end - start <= LINE_BYTES_MAX;
-      if (ok && header.read(bytes, start) && !header.gap) {
+      if (ok && header.read(bytes, start) && header.sound && !header.gap) {
         const { seq, durable: stated } = header; // before a yield: another scan may read headers meanwhile
         if (count > 0 && seq !== lastSeq + 1) yield take(start);
         if (count === 0) {
@@ -210,18 +210,18 @@ export class LineScanner {
   }
 
   /** A verified line that is not an ordinary record. What its writer left incomplete is never guessed at. */
-  #special(bytes: Buffer, unterminated: boolean): Run | Gap | Control {
+  #special(bytes: Buffer, unterminated: boolean): Run | Gap | Control | Damage {
     const fields = parseObject(bytes) ?? {};
-    if (!header.read(bytes, 0)) {
-      const offset = this.#offset;
-      this.#offset += bytes.length;
-      return { type: "control", offset, bytes, fields, unterminated };
-    }
-    const isGap = header.gap && Number.isSafeInteger(fields.from) && Number.isSafeInteger(fields.to);
-    if (!isGap) return this.#run(bytes, 1, header.seq, header.seq, header.durable, unterminated);
+    const numbered = header.read(bytes, 0);
+    const isGap = header.gap && typeof fields.from === "number" && typeof fields.to === "number";
+    const absurd = numbered ? whyAbsurd(bytes, isGap ? fields : undefined) : undefined;
+    if (absurd !== undefined) return this.#damage(bytes.length, unterminated ? 0 : 1, "malformed-line", absurd);
+    if (numbered && !isGap) return this.#run(bytes, 1, header.seq, header.seq, header.durable, unterminated);
     const offset = this.#offset;
     this.#offset += bytes.length;
-    return { type: "gap", offset, bytes, record: fields as unknown as GapRecord, unterminated };
+    return isGap
+      ? { type: "gap", offset, bytes, record: fields as unknown as GapRecord, unterminated }
+      : { type: "control", offset, bytes, fields, unterminated };
   }
 
   /**

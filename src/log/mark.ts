@@ -7,6 +7,7 @@ import { crc32 } from "node:zlib";
 import { parseObject } from "./codec.ts";
 import type { Reach } from "./ledger.ts";
 import { LOG_NAMES, type LogName } from "./record.ts";
+import { SEQ_MAX } from "./seqs.ts";
 
 export const MARK_SLOT_BYTES = 4096;
 export const MARK_BYTES: number = 2 * MARK_SLOT_BYTES;
@@ -93,9 +94,11 @@ function decodeSlot(slot: Buffer): Mark | undefined {
   if (fields === undefined || fields.crc !== crc32(slot.subarray(0, suffix)).toString(16).padStart(8, "0"))
     return undefined;
   const { crc: _, ...mark } = fields;
-  return LOG_NAMES.every((log) => (mark.logs as Mark["logs"])[log] !== undefined)
-    ? (mark as unknown as Mark)
-    : undefined;
+  return LOG_NAMES.every((log) => isKnown((mark.logs as Mark["logs"])[log])) ? (mark as unknown as Mark) : undefined;
+}
+
+function isKnown(known: LogMark | null | undefined): boolean {
+  return known === null || (known !== undefined && Math.max(known.written, known.durable) <= SEQ_MAX);
 }
 
 /**

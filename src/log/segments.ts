@@ -1,5 +1,6 @@
 // Every file name of a store, built and parsed here and nowhere else.
 import { LOG_NAMES, type LogName } from "./record.ts";
+import { SEQ_MAX } from "./seqs.ts";
 
 /** Store id, format version, lineage. */
 export const STORE_FILE = "papyra.json";
@@ -89,9 +90,8 @@ export function parseFileName(name: string): FileName {
   const firstSeq = Number(match[2]);
   const lastSeq = match[3] === undefined ? undefined : Number(match[3]);
   const generation = Number(match[4] ?? 0);
-  if (!Number.isSafeInteger(firstSeq)) return { type: "unexpected" };
-  const compacted = Number.isSafeInteger(lastSeq) && (lastSeq as number) >= firstSeq && generation > 0;
-  if (lastSeq !== undefined && !compacted) return { type: "unexpected" };
+  const compacted = lastSeq !== undefined && lastSeq >= firstSeq && generation > 0;
+  if ((lastSeq ?? firstSeq) > SEQ_MAX || (lastSeq !== undefined && !compacted)) return { type: "unexpected" };
   return { type: "closed", log: closedLog, firstSeq, lastSeq, generation };
 }
 

@@ -4,7 +4,7 @@ import type { Backend, Claim, Segment, Splice, StoreFinding, StoreView } from ".
 import type { RemovedBytes } from "./plan.ts";
 import { keepBytes, quarantineOf } from "./quarantine.ts";
 import type { RecoverMode } from "./recover-report.ts";
-import { keepReplaced, keepUndo } from "./undo.ts";
+import { keepComplete, keepReplaced, keepUndo } from "./undo.ts";
 
 export class Keeper {
   readonly #backend: Backend;
@@ -56,6 +56,12 @@ export class Keeper {
       const { directory, about } = await this.#next(file);
       await keepReplaced(this.#backend, directory, about, file);
     }
+  }
+
+  /** Everything is done, and on the disk. */
+  async complete(): Promise<void> {
+    if (this.#directory === undefined || this.#undos === 0) return;
+    await keepComplete(this.#backend, this.#directory, this.#run.recovery, this.#undos);
   }
 
   async #storeFile(view: StoreView, { kind, file, detail, bytes }: StoreFinding): Promise<void> {

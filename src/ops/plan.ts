@@ -3,12 +3,14 @@
 import type { Backend, Splice, StoreView } from "../backends/backend.ts";
 import { type CheckedLog } from "../backends/check.ts";
 import { identityOf } from "../backends/identities.ts";
+import { noSeqsLeft } from "../backends/refusals.ts";
 import { encodeFields, encodeIdentity, encodeLine, seedOf } from "../log/codec.ts";
 import type { SeqRange } from "../log/anomaly.ts";
 import type { Finding } from "../log/ledger.ts";
 import { activeName } from "../log/segments.ts";
 import { intersect, normalise, within } from "../log/ranges.ts";
 import type { GapReason, GapRecord, LogName } from "../log/record.ts";
+import { SEQ_MAX } from "../log/seqs.ts";
 
 /** The change of one segment. */
 export interface SegmentPlan {
@@ -93,7 +95,7 @@ export async function planRepair(
     edits.add(active?.name ?? activeName(log), {
       offset: active?.bytes ?? 0,
       remove: 0,
-      insert: gapLines(view, log, checked, gaps, options),
+      insert: gapLines(view, log, checked, gaps, { ...options, location: backend.location }),
       rank: Number.MAX_SAFE_INTEGER,
     });
   }
@@ -218,13 +220,14 @@ function gapLines(
   log: LogName,
   checked: CheckedLog,
   gaps: readonly PlannedGap[],
-  options: { readonly by: string; readonly nowMs: number },
+  options: { readonly by: string; readonly nowMs: number; readonly location: string },
 ): Buffer {
   const identity = identityOf(view, log);
   if (identity === undefined) return Buffer.alloc(0);
   const seed = seedOf(encodeIdentity(identity));
   const timestampMs = Math.max(options.nowMs, Math.round((checked.last?.timestamp ?? 0) * 1000));
   let seq = checked.account.nextSeq;
+  if (seq + gaps.length - 1 > SEQ_MAX) throw noSeqsLeft(options.location, log, seq - 1);
   const lines = gaps.map((gap) =>
     encodeLine(seed, seq++, undefined, "gap", timestampMs, encodeFields({ ...gap, by: options.by })),
   );

@@ -1,6 +1,6 @@
 // What recovery is asked for, and what it says it did.
 import type { Backend } from "../backends/backend.ts";
-import type { Anomaly } from "../log/anomaly.ts";
+import type { Acknowledged, Anomaly } from "../log/anomaly.ts";
 import type { LogName } from "../log/record.ts";
 import type { ScanReport } from "./scan.ts";
 
@@ -86,4 +86,18 @@ export function unchanged(backend: Backend, mode: RecoverMode, before: ScanRepor
     gaps: [],
     after: before,
   };
+}
+
+export function createdFile(file: string, acknowledged: Acknowledged): Omit<RecoverAction, "what"> {
+  return { file, offset: 0, bytes: 0, kind: "missing-segment", seqs: undefined, acknowledged };
+}
+
+export function removedFile(file: string): Omit<RecoverAction, "what"> {
+  return { file, offset: 0, bytes: 0, kind: "unexpected-file", seqs: undefined, acknowledged: "none" };
+}
+
+/** An id that no other run has. */
+export function newRun({ env }: Backend): { readonly id: string; readonly nowMs: number } {
+  const nowMs = env.clock.nowMs();
+  return { id: `${new Date(nowMs).toISOString().replace(/[-:]|\.\d+/g, "")}-${env.random.hex(3)}`, nowMs };
 }

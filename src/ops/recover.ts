@@ -5,13 +5,22 @@ import type { Backend, Claim, Segment, Splice, StoreFinding, StoreView } from ".
 import { checkLog } from "../backends/check.ts";
 import { withPinnedClaim } from "../backends/pinned.ts";
 import { PapyraError } from "../errors.ts";
-import { type Acknowledged, type Anomaly, isHarmless } from "../log/anomaly.ts";
+import { type Anomaly, isHarmless } from "../log/anomaly.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { activeName } from "../log/segments.ts";
 import { type LogPlan, planRepair, type RemovedBytes } from "./plan.ts";
+import { assertPlaceToKeep } from "./keep-place.ts";
 import { Keeper } from "./keeper.ts";
 import { planSeals } from "./seals.ts";
-import { type RecoverAction, type RecoverOptions, type RecoverReport, unchanged } from "./recover-report.ts";
+import {
+  createdFile,
+  newRun,
+  type RecoverAction,
+  type RecoverOptions,
+  type RecoverReport,
+  removedFile,
+  unchanged,
+} from "./recover-report.ts";
 import { assertNoneDoubtful, leftoversIn } from "./superseded.ts";
 import { logsToScan, scan, type ScanReport, scanView } from "./scan.ts";
 
@@ -29,27 +38,28 @@ const FINDINGS_PER_ROUND = 20_000;
 const ROUNDS_MAX = 10_000;
 
 /**
- * Rejects with STORE_LOCKED while the store is being written, STORE_NOT_FOUND, FORMAT_UNKNOWN, STORAGE_FULL and
- * STORAGE_FAILED (each segment is then as before or as after), or the signal's reason.
+ * Rejects with STORE_LOCKED while the store is being written, STORE_NOT_FOUND, FORMAT_UNKNOWN, OPTION_INVALID (a quarantine in the store), STORAGE_FULL and
+ * STORAGE_FAILED (each segment is then as before or as after), or the signal's reason. `confirm` is asked under the lock, before
+ * anything is changed: nobody else writes from there on.
  */
-export async function recover(backend: Backend, options: RecoverOptions): Promise<RecoverReport> {
+export async function recover(
+  backend: Backend,
+  options: RecoverOptions,
+  confirm?: (claim: Claim) => Promise<void>,
+): Promise<RecoverReport> {
   const { signal, onProgress, log } = options;
+  if (options.mode === "quarantine") await assertPlaceToKeep(backend, options.quarantineDir);
   const before = await scan(backend, { log, signal, onProgress });
   if (options.mode === "ignore" || before.ok || !(await anythingToMend(backend, before, options))) {
     return unchanged(backend, options.mode, before);
   }
   return withPinnedClaim(backend, "recovery", async (claim) => {
+    await confirm?.(claim);
     const run = new Recovery(backend, claim, options);
     await run.all();
     const after = await scanView(backend, await claim.view(), { log, signal });
     return run.report(before, after);
   });
-}
-
-/** An id that no other run has. */
-export function newRun({ env }: Backend): { readonly id: string; readonly nowMs: number } {
-  const nowMs = env.clock.nowMs();
-  return { id: `${new Date(nowMs).toISOString().replace(/[-:]|\.\d+/g, "")}-${env.random.hex(3)}`, nowMs };
 }
 
 /** What recovery leaves alone: a file that is none of ours, a whole file that belongs elsewhere or cannot be judged. */
@@ -135,8 +145,9 @@ class Recovery {
     const news = (log: LogName): boolean =>
       this.#lastSeqs[log] !== undefined && this.#lastSeqs[log] !== reached.get(log);
     const known = vouched.some(news) ? vouched.filter((log) => this.#lastSeqs[log] !== undefined) : [];
-    if (known.length === 0) return;
-    await this.#claim.vouch(Object.fromEntries(known.map((log) => [log, this.#lastSeqs[log] as number])));
+    if (known.length > 0)
+      await this.#claim.vouch(Object.fromEntries(known.map((log) => [log, this.#lastSeqs[log] as number])));
+    await this.#keeper.complete();
   }
 
   /** What an interrupted compaction left behind, as far as it is proved. */
@@ -285,11 +296,3 @@ class Recovery {
 }
 
 type LogPlanFinding = RemovedBytes["finding"];
-
-function createdFile(file: string, acknowledged: Acknowledged): Omit<RecoverAction, "what"> {
-  return { file, offset: 0, bytes: 0, kind: "missing-segment", seqs: undefined, acknowledged };
-}
-
-function removedFile(file: string): Omit<RecoverAction, "what"> {
-  return { file, offset: 0, bytes: 0, kind: "unexpected-file", seqs: undefined, acknowledged: "none" };
-}

@@ -34,14 +34,20 @@ export interface RevertReport {
   readonly path: string;
   readonly quarantine: string;
   readonly changed: boolean;
+  /** All that the recovery did is put back, for certain. Else it was interrupted, or the last files of its quarantine are missing. */
+  readonly complete: boolean;
   /** The files that are again as they were, and their lengths. */
   readonly files: readonly { readonly file: string; readonly bytesBefore: number; readonly bytesAfter: number }[];
   /** What a scan says now: the damage is back. */
   readonly after: ScanReport;
 }
 
+const NOT_TOLD =
+  "that is all that its quarantine holds: either that recovery was interrupted, or the last files that it kept are missing";
 /** How a recovery is named. */
 export const RECOVERY_ID = /^\d{8}T\d{6}Z-[0-9a-f]{6}$/;
+const LATER =
+  "revert later recoveries first; what was written since the recovery cannot be kept, so that it cannot be reverted";
 /** A file that recovery made holds one line, and is removed only while that is so. */
 const MADE_BYTES_MAX = 4096;
 
@@ -57,9 +63,9 @@ export async function revert(backend: Backend, options: RevertOptions): Promise<
     });
   }
   const directory = quarantineOf(backend, await backend.view(), options.quarantineDir, id);
-  const undos = await readUndos(backend, directory, id);
+  const { undos, complete } = await readUndos(backend, directory, id);
   return withPinnedClaim(backend, "reverting a recovery", async (claim) => {
-    const run = new Reversion(backend, claim, directory);
+    const run = new Reversion(backend, claim, directory, complete);
     const due = await run.check(undos);
     for (const undo of due) {
       signal?.throwIfAborted();
@@ -75,7 +81,8 @@ export async function revert(backend: Backend, options: RevertOptions): Promise<
         : `recovery ${id} is reverted: ${count} ${count === 1 ? "file is" : "files are"} again what ${count === 1 ? "it was" : "they were"}; now ${after.verdict}`;
     return {
       ok: true,
-      verdict,
+      verdict: complete ? verdict : `${verdict}; ${NOT_TOLD}`,
+      complete,
       id,
       path: backend.location,
       quarantine: directory,
@@ -91,8 +98,10 @@ class Reversion {
   readonly #backend: Backend;
   readonly #claim: Claim;
   readonly #directory: string;
+  readonly #complete: boolean;
 
-  constructor(backend: Backend, claim: Claim, directory: string) {
+  constructor(backend: Backend, claim: Claim, directory: string, complete: boolean) {
+    this.#complete = complete;
     this.#backend = backend;
     this.#claim = claim;
     this.#directory = directory;
@@ -127,7 +136,9 @@ class Reversion {
     }
     if (isNow((chain[0] as Undo).before)) return [];
     throw new PapyraError("STORE_CHANGED", `${segment} is not as that recovery left it; nothing was done`, {
-      hint: "revert later recoveries first; what was written since the recovery cannot be kept, so that it cannot be reverted",
+      hint: this.#complete
+        ? LATER
+        : `${LATER}. Or the last files of its quarantine are missing: put it back from a backup, then revert again`,
       details: { file: segment, expected: chain.at(-1)?.after, actual: now },
     });
   }

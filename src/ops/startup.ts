@@ -2,6 +2,7 @@
 import type { Backend } from "../backends/backend.ts";
 import { isPapyraError, PapyraError } from "../errors.ts";
 import { quoted } from "../quoted.ts";
+import { assertPlaceToKeep } from "./keep-place.ts";
 import { recover, type RecoverReport } from "./recover.ts";
 import { scan, type ScanReport } from "./scan.ts";
 
@@ -39,7 +40,8 @@ export interface StartupReport {
 const UNREAD = "sealed segments were taken at their word";
 
 /**
- * Rejects with STORE_NOT_FOUND when there is no store; whoever may make a new one treats that as safe.
+ * Rejects with STORE_NOT_FOUND when there is no store; whoever may make a new one treats that as safe. With OPTION_INVALID for a
+ * quarantine in the store.
  */
 export async function startupCheck(backend: Backend, options: StartupOptions = {}): Promise<StartupReport> {
   const mode = options.mode ?? "fail_on_anomaly";
@@ -47,6 +49,8 @@ export async function startupCheck(backend: Backend, options: StartupOptions = {
   if (mode === "ignore") {
     return { ok: true, mode, verdict: "not checked", scan: undefined, recovery: undefined };
   }
+  // Not only once something is damaged: whoever set it is not there then.
+  if (options.quarantineDir !== undefined) await assertPlaceToKeep(backend, options.quarantineDir);
   const scanned = await scan(backend, { trustSeals, signal, onProgress });
   const found = trustSeals === true ? { ...scanned, verdict: `${scanned.verdict}; ${UNREAD}` } : scanned;
   const unwritable = whyUnwritable(found);

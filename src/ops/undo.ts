@@ -4,6 +4,7 @@
 import { createHash } from "node:crypto";
 import type { Backend, Segment, Splice } from "../backends/backend.ts";
 import { isPapyraError, PapyraError } from "../errors.ts";
+import { parseObject } from "../log/codec.ts";
 import type { LogName } from "../log/record.ts";
 
 /** A segment as a whole. */
@@ -44,6 +45,16 @@ export const undoFiles = (n: number): { readonly bytes: string; readonly json: s
   bytes: `undo-${n}.bytes`,
   json: `undo-${n}.json`,
 });
+
+/** Kept last, when a recovery has done everything: how many rewritings it has kept. Without it, what is missing at the end cannot be told. */
+export const COMPLETE_FILE = "complete.json";
+
+/** What a recovery kept. */
+export interface Kept {
+  readonly undos: readonly Undo[];
+  /** All of it, for certain. Else it was interrupted, or this is not all that it kept, or it is of an earlier release. */
+  readonly complete: boolean;
+}
 
 /** The bytes of a segment after some splices. */
 export async function* splicedBytes(
@@ -131,19 +142,44 @@ async function keep(
   );
 }
 
+/** Says that a recovery has kept so many rewritings, and come to its end. */
+export async function keepComplete(
+  backend: Backend,
+  directory: string,
+  recovery: string,
+  undos: number,
+): Promise<void> {
+  const json = async function* (): AsyncGenerator<Uint8Array> {
+    yield Buffer.from(`${JSON.stringify({ papyra_undo: 1, recovery, undos })}\n`);
+  };
+  await backend.quarantine(directory, new Map([[COMPLETE_FILE, json()]]));
+}
+
+/** How many rewritings a recovery kept, if it says so. */
+async function keptInAll(backend: Backend, directory: string, recovery: string): Promise<number | undefined> {
+  const bytes = await unlessMissing(readAll(backend.readKept(directory, COMPLETE_FILE)));
+  if (bytes === undefined) return undefined;
+  const stated = parseObject(bytes);
+  if (stated?.recovery === recovery && Number.isSafeInteger(stated.undos)) return stated.undos as number;
+  throw quarantineDamaged(directory, COMPLETE_FILE, "it is not what that recovery wrote");
+}
+
 /**
  * Everything that a recovery kept, in order. An interrupted one has kept a beginning, and never leaves a hole. Rejects with
  * STORE_NOT_FOUND and QUARANTINE_DAMAGED.
  */
-export async function readUndos(backend: Backend, directory: string, recovery: string): Promise<Undo[]> {
+export async function readUndos(backend: Backend, directory: string, recovery: string): Promise<Kept> {
   const undos: Undo[] = [];
+  const all = await keptInAll(backend, directory, recovery);
   for (let n = 1; ; n++) {
     const file = undoFiles(n).json;
     const bytes = await unlessMissing(readAll(backend.readKept(directory, file)));
     if (bytes === undefined) {
       const later = await unlessMissing(readAll(backend.readKept(directory, undoFiles(n + 1).json)));
       if (later !== undefined) throw quarantineDamaged(directory, file, "it is missing, and what follows it is there");
-      if (n > 1) return undos;
+      if (n <= (all ?? 0))
+        throw quarantineDamaged(directory, file, `it is missing, and that recovery kept ${all} such`);
+      if (n > 1) return { undos, complete: all !== undefined };
       throw new PapyraError(
         "STORE_NOT_FOUND",
         `${directory} keeps nothing with which recovery ${recovery} could be reverted`,
@@ -153,7 +189,7 @@ export async function readUndos(backend: Backend, directory: string, recovery: s
         },
       );
     }
-    undos.push(parsed(bytes.toString("utf8"), directory, file, recovery, n));
+    undos.push(parsed(bytes, directory, file, recovery, n));
   }
 }
 
@@ -173,13 +209,8 @@ export async function readAll(chunks: AsyncIterable<Uint8Array>): Promise<Buffer
   return Buffer.concat(parts);
 }
 
-function parsed(text: string, directory: string, file: string, recovery: string, n: number): Undo {
-  let undo: Partial<Undo> | null = null;
-  try {
-    undo = JSON.parse(text) as Partial<Undo> | null;
-  } catch {
-    // said below
-  }
+function parsed(bytes: Buffer, directory: string, file: string, recovery: string, n: number): Undo {
+  const undo: Partial<Undo> | undefined = parseObject(bytes);
   const whole =
     undo?.papyra_undo === 1 &&
     undo.recovery === recovery &&

@@ -4,6 +4,7 @@ import { ensureError } from "../errors.ts";
 import { decodeRecord, encodeIdentity, seedOf, verifies } from "../log/codec.ts";
 import { allIdentities, type Lineages } from "../log/lineage.ts";
 import type { LogName, LogRecord } from "../log/record.ts";
+import { isSeq } from "../log/seqs.ts";
 
 interface Given {
   /** The id of the entry: what it is acknowledged by. */
@@ -89,7 +90,8 @@ export class EntryReader {
     if (!this.#verifies(line)) return "it does not verify as a line of this log";
     try {
       const record = decodeRecord(line);
-      return typeof record.seq === "number" ? record : undefined;
+      if (record.seq === undefined) return undefined;
+      return isSeq(record.seq) ? record : `it verifies and states seq ${String(record.seq)}, which no record has`;
     } catch (thrown) {
       return ensureError(thrown).message;
     }

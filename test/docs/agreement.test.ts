@@ -39,7 +39,7 @@ def whole(line, head):
         if line.startswith(b'{"seq":', at) or line.startswith(b'{"kind":"seal",', at):
             end = next((m for m in END.finditer(line, at) if zlib.crc32(line[at:m.start()], seed) == int(m[1], 16)), None)
             if end:
-                if line.startswith(b'{"seq":', at):
+                if line.startswith(b'{"seq":', at) and check_log.is_sound(json.loads(line[at:end.end()])):
                     yield json.loads(line[at:end.end()])["seq"]
                 at = end.end()
                 continue

@@ -63,6 +63,22 @@ function isWhole(lines: readonly Buffer[], at: number): boolean {
   return at > 0 && line?.at(-1) === 0x0a && verifies(seedOf(lines[0] as Buffer), line, 0, line.length - 1);
 }
 
+/** Numbers that no record has, though a checksum may be right. */
+const ABSURD = ["0", "-1", "2.5", "4503599627370497", "9007199254740991", "9007199254740993", "1".repeat(30)];
+
+/** A line that verifies and says something else where it says this. */
+function lieAbout(where: RegExp, lieOf: (stated: string, dice: Dice) => string): Mutation {
+  return onLines((lines, at, dice) => {
+    if (!isWhole(lines, at)) return lines;
+    const body = String(lines[at]).slice(0, -19);
+    const lie = body.replace(where, (_, stated: string) => lieOf(stated, dice));
+    const crc = crc32(lie, seedOf(lines[0] as Buffer))
+      .toString(16)
+      .padStart(8, "0");
+    return lie === body ? lines : lines.with(at, Buffer.from(`${lie},"crc":"${crc}"}\n`));
+  });
+}
+
 /** Each kind of damage, by name. */
 export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   flip: onBytes((bytes, at, dice) => [1, Buffer.of((bytes[at] as number) ^ (1 << dice(8)))]),
@@ -130,18 +146,10 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     const line = encodeControlLine(seedOf(lines[0] as Buffer), "seal", { ...fields, [name]: lie });
     return files.with(file, Buffer.concat(lines.with(at, Buffer.from(line))));
   },
-  renumber: onLines((lines, at, dice) => {
-    if (!isWhole(lines, at)) return lines;
-    const body = String(lines[at]).slice(0, -19);
-    const lie = body.replace(
-      /^\{"seq":(\d+)/,
-      (_, seq) => `{"seq":${Math.max(1, Number(seq) + pick([-1, 1, 9], dice))}`,
-    );
-    const crc = crc32(lie, seedOf(lines[0] as Buffer))
-      .toString(16)
-      .padStart(8, "0");
-    return lie === body ? lines : lines.with(at, Buffer.from(`${lie},"crc":"${crc}"}\n`));
-  }),
+  renumber: lieAbout(/^\{"seq":(\d+)/, (seq, dice) => `{"seq":${Math.max(1, Number(seq) + pick([-1, 1, 9], dice))}`),
+  absurdSeq: lieAbout(/^\{"seq":(\d+)/, (_, dice) => `{"seq":${pick([...ABSURD, "4e0"], dice)}`),
+  absurdDurable: lieAbout(/,"durable":(\d+)/, (_, dice) => `,"durable":${pick(ABSURD.slice(1), dice)}`),
+  absurdGap: lieAbout(/,"to":(\d+)/, (_, dice) => `,"to":${pick(ABSURD, dice)}`),
   nothing: (files) => files,
 };
 

@@ -101,6 +101,7 @@ test("what is taken out goes to the directory that was named, durably", async ()
   expect((await papyra(["persistence", "recover", ...named], { cwd })).exit).toBe(0);
   const files = (await readdir(join(cwd, "kept"), { recursive: true })).filter((name) => name.includes("."));
   expect(files.map((name) => name.split("/").at(-1) as string).sort()).toEqual([
+    "complete.json",
     "events.ndjson.bytes",
     "events.ndjson.reasons.json",
     "undo-1.bytes",
