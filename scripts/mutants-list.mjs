@@ -10,6 +10,14 @@ export const MUTANTS = [
     tests: ["test/rdb/cli.test.ts"],
   },
   {
+    name: "a server's file that was taken in within a second is older than what was made before it",
+    file: "src/backup/order.ts",
+    find: "Math.floor(manifest?.instant ?? secondOf(id))",
+    replace: "manifest?.instant ?? secondOf(id)",
+    tests: ["test/backup/newest.test.ts"],
+    filter: "within the second",
+  },
+  {
     name: "names that a killed process has left are not on the disk before others are given",
     file: "src/backends/lock.ts",
     find: "    await env.fs.syncDir(directory);\n",

@@ -64,6 +64,7 @@ export function isNewer(watched: Placed, backup: Placed): boolean {
   return instantOf(watched) >= instantOf(backup);
 }
 
+/** In whole seconds: a server's file tells no more of the time when it was begun. */
 function instantOf({ id, manifest }: Placed): number {
-  return manifest?.instant ?? secondOf(id);
+  return Math.floor(manifest?.instant ?? secondOf(id));
 }

@@ -5,6 +5,7 @@ import { openStore } from "../../src/backends/open.ts";
 import { createBackup } from "../../src/backup/create.ts";
 import { restoreInPlace } from "../../src/backup/in-place.ts";
 import type { KeepPolicy } from "../../src/backup/keep.ts";
+import { inOrder } from "../../src/backup/order.ts";
 import { planPrune } from "../../src/backup/prune.ts";
 import { findBackup, newestGood, viewRepository } from "../../src/backup/repository.ts";
 import { restoreBackup } from "../../src/backup/restore.ts";
@@ -125,6 +126,22 @@ test("a copy that is taken in goes where its history says, whatever the clock sa
   const view = await viewRepository(objects);
   expect(view.backups.map(({ id }) => id)).toEqual([copy.id, first.id, second.id]);
   expect(copy.instant).toBeGreaterThan(second.instant);
+});
+
+test("a server's file that is taken in within the second of a backup with the same history is the newer one", async () => {
+  const { store, objects } = world();
+  await write(store, 10);
+  await createBackup(store, objects);
+  const [made] = (await viewRepository(objects)).backups;
+  const at = (id: string, instant: number) => ({ id, manifest: { ...made!.manifest!, instant } });
+  const entries = new Map([
+    ["saved", { n: 1, made: true }],
+    ["fetched", { n: 2, made: false }],
+  ]);
+  const ids = (saved: number, fetched: number) =>
+    inOrder([at("saved", saved), at("fetched", fetched)], entries).map(({ id }) => id);
+  expect(ids(10.05, 10)).toEqual(["saved", "fetched"]); // fetched at 10.9, as far as its file tells
+  expect(ids(11.05, 10)).toEqual(["fetched", "saved"]);
 });
 
 test("where an entry of the catalog is lost, the history still tells", async () => {
