@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { fileBackend } from "../../src/backends/files.ts";
 import { renderSelftest } from "../../src/cli/render-selftest.ts";
@@ -31,13 +31,31 @@ function signalled(
   const child = spawn(process.execPath, [built.bin, "persistence", "selftest", disk, "--seconds", "5"]);
   let stderr = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+  child.stdout.resume();
+  const there = (): string[] => {
+    try {
+      return readdirSync(disk, { recursive: true }).map(String);
+    } catch {
+      return []; // a directory was removed while it was listed
+    }
+  };
   const look = setInterval(() => {
-    const [name] = readdirSync(disk);
-    if (name === undefined || !readdirSync(join(disk, name)).some((one) => one.startsWith(when))) return;
+    if (!there().some((path) => basename(path).startsWith(when))) return;
     clearInterval(look);
     child.kill(signal);
   }, 10);
-  return new Promise((resolve) => child.on("close", (code) => resolve({ code, stderr })));
+  // Where it hangs, what it was at is told instead of nothing.
+  const late = setTimeout(() => {
+    stderr += `\nit did not end; there is: ${there().join(" ")}`;
+    child.kill("SIGKILL");
+  }, 120_000);
+  return new Promise((resolve) => {
+    child.on("close", (code) => {
+      clearInterval(look);
+      clearTimeout(late);
+      resolve({ code, stderr });
+    });
+  });
 }
 
 test("one document, everything measured, nothing left behind and nothing else touched", async () => {
