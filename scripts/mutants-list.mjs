@@ -18,6 +18,14 @@ export const MUTANTS = [
     filter: "within the second",
   },
   {
+    name: "each compacted segment is looked at for each that comes later",
+    file: "src/log/segments.ts",
+    find: "    reaching = reaching.filter(({ lastSeq }) => firstSeq <= (lastSeq as number));\n",
+    replace: "    reaching.every(({ generation: other }) => other > 0);\n",
+    tests: ["test/log/segments.test.ts"],
+    filter: "in one walk",
+  },
+  {
     name: "names that a killed process has left are not on the disk before others are given",
     file: "src/backends/lock.ts",
     find: "    await env.fs.syncDir(directory);\n",
