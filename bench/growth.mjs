@@ -1,10 +1,9 @@
 // What must not grow with the history, and what may grow only as fast: appends, opening, looking at the newest records, compaction
 // and its memory, and recovering one actor, each at growing sizes. Every store rotates.
-import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { compactStore, openStore } from "../dist/index.js";
+import { alone, peakMB } from "./alone.mjs";
 import { benchAppendGrowth } from "./append-growth.mjs";
 import { event, makeHistory, place } from "./history.mjs";
 import { median } from "./measure.mjs";
@@ -19,7 +18,7 @@ export async function benchGrowth(base, rounds) {
     ...(await benchAppendGrowth(base, rounds)),
     ...(await benchOpening(base, rounds)),
     await compaction(base, rounds),
-    compactionMemory(base),
+    await compactionMemory(base),
     ...(await benchOneActor(base, rounds)),
   ];
 }
@@ -42,7 +41,7 @@ async function compaction(base, rounds) {
 
 /** Milliseconds. */
 async function compactedIn(path, size) {
-  await makeHistory(path, "events", size, event);
+  await makeCompacted(path, size);
   const store = await openStore(place(path));
   const retention = { events: { maxRecords: Math.round(size / 3) } };
   const start = performance.now();
@@ -54,18 +53,25 @@ async function compactedIn(path, size) {
   return time;
 }
 
-/** In processes of their own. */
-function compactionMemory(base) {
-  const peak = (size) => {
-    const script = fileURLToPath(new URL("compact-once.mjs", import.meta.url));
-    const path = join(base, `compact-memory-${size}`);
-    const made = spawnSync(process.execPath, [script, "make", path, String(size)], { encoding: "utf8" });
-    const run = spawnSync(process.execPath, [script, "compact", path], { encoding: "utf8" });
-    rmSync(path, { recursive: true, force: true });
-    if (made.status !== 0 || run.status !== 0) throw new Error(made.stderr + run.stderr);
-    return Math.round(Number(run.stdout) / 1024);
-  };
-  const peaks = COMPACTED.map(peak);
+export const makeCompacted = (path, size) => makeHistory(path, "events", size, event);
+
+/** In a process of its own: its peak, in MB. */
+export async function compactedMemory(path) {
+  const store = await openStore(place(path));
+  const { changed } = await compactStore(store, { retention: { events: { maxRecords: 3000 } } });
+  if (!changed) throw new Error("nothing was compacted");
+  await store.close();
+  return peakMB();
+}
+
+async function compactionMemory(base) {
+  const path = join(base, "compact-memory");
+  const peaks = [];
+  for (const size of COMPACTED) {
+    await alone(import.meta.url, "makeCompacted", path, size);
+    peaks.push(await alone(import.meta.url, "compactedMemory", path));
+    rmSync(path, { recursive: true });
+  }
   return {
     what: `memory of a compaction of ${labels(COMPACTED)} records`,
     papyra: `${list(peaks)} MB`,

@@ -1,18 +1,18 @@
 // The Redis store against bare loops of the same client over the same records: appending with pipelined XADD, reading with
 // pages of XRANGE. Also backups and restores, and the memory of a scan and a backup at two sizes. The server is its own, on a
 // free port; on a machine that it shares with the benchmark its work counts as much as that of the client.
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { createClient } from "redis";
 import { backups } from "../dist/backup/index.js";
 import { openStore } from "../dist/index.js";
 import { scan } from "../dist/ops/scan.js";
 import { redisStore } from "../dist/redis/index.js";
+import { alone, peakMB } from "./alone.mjs";
 import { median, rounds, timed } from "./measure.mjs";
 
 const PROGRAM = process.env.PAPYRA_REDIS_SERVER ?? "redis-server";
@@ -167,24 +167,31 @@ async function benchReading(base, roundCount) {
   });
 }
 
-/** The peaks of processes that read a small and a large stream, in MB. */
+/** In a process of its own: its peak, in MB. */
+export async function redisMemory(what, url, repository) {
+  const place = redisStore({ url, systemId: "bench" });
+  if (what === "scan") await scan(place);
+  else await backups(repository).create(place);
+  return peakMB();
+}
+
+/** The peaks of processes that read a small and a large stream. */
 async function benchMemory(base, sizes = [100_000, 1_000_000]) {
-  const script = fileURLToPath(new URL("redis-once.mjs", import.meta.url));
-  const peakOf = (what, url) => {
+  const peakOf = async (what, url) => {
     const repository = mkdtempSync(join(base, "redis-memory-"));
-    const run = spawnSync(process.execPath, [script, what, url, repository], { encoding: "utf8" });
+    const peak = await alone(import.meta.url, "redisMemory", what, url, repository);
     rmSync(repository, { recursive: true, force: true });
-    if (run.status !== 0) throw new Error(run.stderr);
-    return Math.round(Number(run.stdout) / 1024);
+    return peak;
   };
   const peaks = [];
   for (const size of sizes) {
     await withServer(base, POLICIES["no AOF"], async (_, url) => {
       await fill(url, size);
-      peaks.push({ size, scan: peakOf("scan", url), backup: peakOf("backup", url) });
+      peaks.push({ size, scan: await peakOf("scan", url), backup: await peakOf("backup", url) });
     });
   }
-  const told = (what) => peaks.map((peak) => `${peak[what]} MB for ${peak.size.toLocaleString("en-US")} records`);
+  const told = (what) =>
+    peaks.map((peak) => `${Math.round(peak[what])} MB for ${peak.size.toLocaleString("en-US")} records`);
   return ["scan", "backup"].map((what) => ({
     what: `memory of a ${what} of a store in Redis`,
     papyra: told(what).join(", "),

@@ -3,8 +3,12 @@
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { ActorSystem, persistentActor } from "../dist/index.js";
+import { alone } from "./alone.mjs";
 import { decided, makeHistory, place } from "./history.mjs";
 import { cpuSeconds, median } from "./measure.mjs";
+import { label, labels, list } from "./sizes.mjs";
+
+const SIZES = [10_000, 100_000, 1_000_000];
 
 const account = persistentActor(
   {
@@ -15,19 +19,24 @@ const account = persistentActor(
   { balance: (state, _, ctx) => ctx.reply(state.balance) },
 );
 
-export async function benchReplay(base, rounds, sizes = [10_000, 100_000, 1_000_000]) {
+export async function benchReplay(base, rounds) {
   const found = [];
-  for (const size of sizes) found.push(await replayed(join(base, `replay-${size}`), rounds, size));
-  const labels = sizes.map((size) => `10^${Math.log10(size)}`);
+  for (const size of SIZES) found.push(await alone(import.meta.url, "replayed", join(base, "replay"), rounds, size));
   return ["made", "there"].map((index) => ({
-    what: `recovering one actor of ${labels.join(" / ")} events, its index ${index === "made" ? "made first" : "there"}`,
-    papyra: `${found.map((each) => (each[index].perSecond / 1e6).toFixed(2)).join(" / ")} M events a CPU second`,
-    ratios: Object.fromEntries(found.map((each, i) => [`JSON.parse of its lines at ${labels[i]}`, each[index].ratio])),
+    what: `recovering one actor of ${labels(SIZES)} events, its index ${index === "made" ? "made first" : "there"}`,
+    papyra: `${list(
+      found.map((each) => each[index].perSecond / 1e6),
+      2,
+    )} M events a CPU second`,
+    ratios: Object.fromEntries(
+      found.map((each, i) => [`JSON.parse of its lines at ${label(SIZES[i])}`, each[index].ratio]),
+    ),
     budget: `0.5 of JSON.parse, index ${index === "made" ? "made first (once)" : "there"}`,
   }));
 }
 
-async function replayed(path, rounds, events) {
+/** In a process of its own. */
+export async function replayed(path, rounds, events) {
   await makeHistory(path, "journal", events, (n) => decided("account/1", n));
   const costs = { made: [], there: [], parse: [] };
   const warmUps = Math.max(1, 100_000 / events);

@@ -1,15 +1,9 @@
 // Every benchmark in one run. Prints the table, and with --write puts it into docs/benchmarks.md with the machine it ran on.
-// Usage: node --expose-gc run.mjs [--rounds N] [--only append|scan|growth|replay|backup|redis|actors] [--write] [--dir PLACE]
+// Usage: node run.mjs [--rounds N] [--only append|scan|growth|replay|backup|redis|actors] [--write] [--dir PLACE]
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, release, tmpdir, totalmem, type } from "node:os";
 import { join } from "node:path";
-import { benchActors } from "./actors.mjs";
-import { benchAppend } from "./append.mjs";
-import { benchBackup } from "./backup.mjs";
-import { benchGrowth } from "./growth.mjs";
-import { benchRedis } from "./redis.mjs";
-import { benchReplay } from "./replay.mjs";
-import { benchScan } from "./scan.mjs";
+import { alone } from "./alone.mjs";
 
 const flag = (name) => {
   const at = process.argv.indexOf(name);
@@ -18,19 +12,21 @@ const flag = (name) => {
 const roundCount = Number(flag("--rounds") ?? 5);
 const only = flag("--only");
 const base = mkdtempSync(join(flag("--dir") ?? tmpdir(), "papyra-bench-"));
+/** The function of each, in the module of its name. */
 const suites = {
-  append: benchAppend,
-  scan: benchScan,
-  growth: benchGrowth,
-  replay: benchReplay,
-  backup: benchBackup,
-  redis: benchRedis,
-  actors: benchActors,
+  append: "benchAppend",
+  scan: "benchScan",
+  growth: "benchGrowth",
+  replay: "benchReplay",
+  backup: "benchBackup",
+  redis: "benchRedis",
+  actors: "benchActors",
 };
 const rows = [];
 try {
   for (const [name, run] of Object.entries(suites)) {
-    if (only === undefined || only === name) rows.push(...(await run(base, roundCount)));
+    if (only !== undefined && only !== name) continue;
+    rows.push(...(await alone(new URL(`${name}.mjs`, import.meta.url).href, run, base, roundCount)));
   }
 } finally {
   rmSync(base, { recursive: true, force: true });
@@ -53,7 +49,8 @@ if (process.argv.includes("--write")) {
   const text = `# Benchmarks
 
 Made by \`npm run bench -- --write\` in \`bench/\` (after \`npm ci\` there and \`npm run build\` here): every figure comes from one run on
-one machine, rivals in turn, medians of ${roundCount} rounds. Absolute speeds belong to that machine; the ratios are what counts.
+one machine, rivals in turn, medians of ${roundCount} rounds. Each group of rows is measured in a process of its own, and so is each
+size of a scan or of an actor's history. Absolute speeds belong to that machine; the ratios are what counts.
 "At least" is the budget that the project has set itself.
 
 Machine: ${machine}. Date: ${new Date().toISOString().slice(0, 10)}.

@@ -1,18 +1,19 @@
 // Scanning a healthy log against the cheapest thing that reads it at all: JSON.parse of each line. At growing sizes, and the
 // peak memory of a scan at each, in a process of its own.
-import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { fileStore } from "../dist/index.js";
 import { scan } from "../dist/ops/scan.js";
+import { alone, peakMB } from "./alone.mjs";
 import { event, makeHistory } from "./history.mjs";
 import { rounds, timed } from "./measure.mjs";
 import { grown, label, labels, list } from "./sizes.mjs";
 
 const SIZES = [10_000, 100_000, 1_000_000];
+/** A log that is hardly there, for what any scan costs. */
+const FEW = 10;
 
-const makeLog = (path, records) => makeHistory(path, "events", records, event, 64 << 20);
+export const makeLog = (path, records) => makeHistory(path, "events", records, event, 64 << 20);
 
 async function papyraScan(path, records) {
   const report = await scan(fileStore({ path }), { log: "events" });
@@ -33,37 +34,46 @@ function parseEachLine(path, records) {
   if (parsed !== records) throw new Error(`${parsed} records, not ${records}`);
 }
 
+/** In a process of its own. A short log is read many times over: what takes milliseconds cannot be timed. */
+export async function scanned(path, size, roundCount) {
+  await makeLog(path, size);
+  const times = Math.min(1000, Math.max(1, 1_000_000 / size));
+  const again = async (work) => {
+    for (let i = 0; i < times; i++) await work(path, size);
+  };
+  const found = await rounds(roundCount, {
+    papyra: () => timed(size * times, () => again(papyraScan)),
+    "JSON.parse": () => timed(size * times, () => again(parseEachLine)),
+  });
+  rmSync(path, { recursive: true });
+  return { perSecond: found.papyra.perSecond, ratio: found["JSON.parse"].ratio };
+}
+
+/** In a process of its own: its peak, in MB. */
+export async function scanMemory(path) {
+  await scan(fileStore({ path }));
+  return peakMB();
+}
+
 export async function benchScan(base, roundCount) {
+  const path = join(base, "scan");
+  const here = (name, ...args) => alone(import.meta.url, name, path, ...args);
   const found = [];
   const memory = [];
   for (const size of SIZES) {
-    const path = join(base, `scan-${size}`);
-    await makeLog(path, size);
-    // A short one is read many times over: what takes milliseconds cannot be timed, and is compiled anew meanwhile.
-    const times = Math.max(1, 1_000_000 / size);
-    const again = async (work) => {
-      for (let i = 0; i < times; i++) await work(path, size);
-    };
-    found.push(
-      await rounds(roundCount, {
-        papyra: () => timed(size * times, () => again(papyraScan)),
-        "JSON.parse": () => timed(size * times, () => again(parseEachLine)),
-      }),
-    );
+    found.push(await here("scanned", size, roundCount));
+    await here("makeLog", size);
+    memory.push(await here("scanMemory"));
     rmSync(path, { recursive: true });
-    memory.push(scanMemory(base, size));
   }
-  const rates = found.map(({ papyra }) => papyra.perSecond);
+  const nothing = await here("scanned", FEW, roundCount);
+  const rates = found.map(({ perSecond }) => perSecond / 1e6);
+  const fixedMs = (FEW / nothing.perSecond) * 1000;
   return [
     {
-      what: `scan of a healthy log of ${labels(SIZES)} records (a little one costs mostly what any scan costs)`,
-      papyra: `${list(
-        rates.map((rate) => rate / 1e6),
-        2,
-      )} M records/s`,
-      ratios: Object.fromEntries(
-        found.map((result, i) => [`JSON.parse of each line at ${label(SIZES[i])}`, result["JSON.parse"].ratio]),
-      ),
+      what: `scan of a healthy log of ${labels(SIZES)} records (any scan costs ${fixedMs.toFixed(1)} ms: one of ${FEW} records does)`,
+      papyra: `${list(rates, 2)} M records/s`,
+      ratios: Object.fromEntries(found.map(({ ratio }, i) => [`JSON.parse of each line at ${label(SIZES[i])}`, ratio])),
       budget: "4 of JSON.parse",
     },
     {
@@ -74,16 +84,3 @@ export async function benchScan(base, roundCount) {
     },
   ];
 }
-
-/** In MB, the highest that a process of its own had. */
-function scanMemory(base, records) {
-  const script = fileURLToPath(new URL("scan-once.mjs", import.meta.url));
-  const path = join(base, `memory-${records}`);
-  const made = spawnSync(process.execPath, [script, "make", path, String(records)], { encoding: "utf8" });
-  const run = spawnSync(process.execPath, [script, "scan", path], { encoding: "utf8" });
-  rmSync(path, { recursive: true, force: true });
-  if (made.status !== 0 || run.status !== 0) throw new Error(made.stderr + run.stderr);
-  return Math.round(Number(run.stdout) / 1024);
-}
-
-export { makeLog };
