@@ -8,6 +8,9 @@ function invalid(name: string, value: unknown, wanted: string): PapyraError {
   });
 }
 
+/** More than any machine has that somebody keeps a store on. */
+export const THREADS_MAX = 64;
+
 /** A whole number from `min` to `max`, or the default when it was not given. */
 export function wholeNumber(name: string, value: unknown, fallback: number, min: number, max: number): number {
   if (value === undefined) return fallback;

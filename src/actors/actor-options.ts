@@ -4,7 +4,7 @@ import type { Backend } from "../backends/backend.ts";
 import type { Env } from "../env/env.ts";
 import { PapyraError } from "../errors.ts";
 import { STARTUP_MODES, type StartupMode } from "../ops/startup.ts";
-import { oneOf, refuseUnknown, text, wholeNumber } from "../options.ts";
+import { oneOf, refuseUnknown, text, THREADS_MAX, wholeNumber } from "../options.ts";
 import { checkSystemId } from "./address.ts";
 import { resolvePolicy, type SupervisionOptions, type SupervisionPolicy } from "./supervision.ts";
 
@@ -32,6 +32,8 @@ export interface ActorSystemOptions {
   readonly quarantineDir?: string;
   /** The check before the start takes the word of the seals, so that a long history does not delay it. Default false. */
   readonly trustSeals?: boolean;
+  /** How many threads the check before the start may use to read closed segments, 1 to 64. Default 1: none of its own. */
+  readonly startupThreads?: number;
   /** How failures are answered, unless an actor says otherwise. */
   readonly supervision?: SupervisionOptions;
   /** How many messages may wait in one mailbox, 1 to 10,000,000. Default 100,000. */
@@ -62,6 +64,7 @@ export interface ResolvedSystemOptions {
   readonly startup: StartupMode;
   readonly quarantineDir: string | undefined;
   readonly trustSeals: boolean;
+  readonly startupThreads: number;
   readonly askTimeoutMs: number;
   readonly actor: ActorSettings;
   readonly onProblem: ((error: Error) => void) | undefined;
@@ -81,6 +84,7 @@ const SYSTEM_KEYS = [
   "startup",
   "quarantineDir",
   "trustSeals",
+  "startupThreads",
   "supervision",
   "mailboxMax",
   "askTimeoutMs",
@@ -119,6 +123,7 @@ export function resolveSystemOptions(input: ActorSystemOptions): ResolvedSystemO
     startup: oneOf("startup", input.startup, startupDefault, STARTUP_MODES),
     quarantineDir: input.quarantineDir === undefined ? undefined : text("quarantineDir", input.quarantineDir),
     trustSeals: input.trustSeals === true,
+    startupThreads: wholeNumber("startupThreads", input.startupThreads, 1, 1, THREADS_MAX),
     askTimeoutMs: timeoutMs("askTimeoutMs", input.askTimeoutMs, SYSTEM_DEFAULTS.askTimeoutMs),
     actor: Object.freeze({
       supervision: resolvePolicy(input.supervision),

@@ -104,9 +104,9 @@ export class ActorSystem implements RunningSystem {
   }
 
   async #open(): Promise<void> {
-    const { store: backend, startup: mode, quarantineDir, trustSeals } = this.#options;
+    const { store: backend, startup: mode, quarantineDir, trustSeals, startupThreads: threads } = this.#options;
     if (backend === undefined) return;
-    this.#startupReport = await assertStartable(backend, { mode, quarantineDir, trustSeals });
+    this.#startupReport = await assertStartable(backend, { mode, quarantineDir, trustSeals, threads });
     if (this.#stopped !== undefined) return;
     this.#store = await openStore(backend);
     const { systemId, env } = this.#options;

@@ -13,6 +13,7 @@ import type { Leftover, SeqRange } from "../log/anomaly.ts";
 import type { LogName } from "../log/record.ts";
 import type { Reach } from "../log/ledger.ts";
 import type { StoreLimits } from "./limits.ts";
+import type { LookAhead } from "./look-ahead.ts";
 
 /** Who a store is. */
 export interface StoreIdentity {
@@ -229,6 +230,11 @@ export interface Backend {
    * Opens a segment for who reads many parts of it; rejects as `read` does. A place where reading opens nothing lacks it.
    */
   openSegment?(segment: string, id: string): Promise<OpenSegment>;
+  /**
+   * Starts threads, at most so many, that look at closed segments ahead of who reads their logs: each with the line that it
+   * should begin with. A place that has none lacks it. The caller ends them.
+   */
+  lookAhead?(segments: readonly (readonly [Segment, identity: string])[], threads: number): LookAhead;
   /** Keeps bytes that recovery takes out, with their reasons, durably, before anything is removed. */
   quarantine(directory: string, files: ReadonlyMap<string, AsyncIterable<Uint8Array>>): Promise<void>;
   /** Bytes of what `quarantine` has kept. Rejects with STORE_NOT_FOUND. */

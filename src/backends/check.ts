@@ -13,6 +13,7 @@ import { SegmentHash } from "../log/segment-hash.ts";
 import { activeName } from "../log/segments.ts";
 import { type JudgedSegment, judgeSegment } from "./judge-segment.ts";
 import type { KnownEnds } from "./known-ends.ts";
+import type { LookAhead, WholeSegment } from "./look-ahead.ts";
 import { identityOf, lastSeqOf, siblingsOf } from "./identities.ts";
 import { endsInSeal, readerOf, readHead, readSeal, runOf, type SegmentReader } from "./segment-ends.ts";
 
@@ -28,6 +29,8 @@ export interface CheckOptions {
   readonly trustSeals?: boolean;
   /** Of those, the ones whose ends need not be read again. */
   readonly known?: KnownEnds | undefined;
+  /** What is known of closed segments beforehand: of one that is whole only the ends are read. `onEntry` sees nothing of it. */
+  readonly ahead?: LookAhead | undefined;
   /** Also compares the SHA-256 of sealed segments; each line has a checksum of its own anyway. */
   readonly hashSealed?: boolean;
   readonly signal?: AbortSignal | undefined;
@@ -170,23 +173,28 @@ class LogCheck {
     { from, seed, clean }: JudgedSegment,
     identity: Identity | undefined,
   ): Promise<boolean> {
-    if (this.#options.trustSeals !== true || seed === undefined || from === undefined || !clean) return false;
+    if (seed === undefined || from === undefined || !clean) return false;
+    const whole = segment.active ? undefined : await this.#options.ahead?.of(segment.id);
+    if (this.#options.trustSeals !== true && whole === undefined) return false;
+    this.#options.signal?.throwIfAborted();
     const seal = await readSeal(source, segment, seed);
-    if (seal === undefined || !this.#trust(segment, from, seal)) return false;
+    if (seal === undefined || !this.#trust(segment, from, seal, whole)) return false;
     if (identity !== undefined) this.#options.known?.add(segment, encodeIdentity(identity), seal);
     return true;
   }
 
   /** The same of a seal that is there: it must fit to what stands before the segment. */
-  #trust(segment: Segment, from: number, seal: StatedSeal): boolean {
+  #trust(segment: Segment, from: number, seal: StatedSeal, whole?: WholeSegment): boolean {
+    if (whole !== undefined && whole.digest !== seal.digests[0]) return false; // it is another one by now
     if (seal.first_seq <= this.#ledger.maxSeq) return false;
     if (seal.last_seq > lastSeqOf(this.#view, this.#log, segment)) return false;
     if (!this.#seals.trustSegment(seal.digests, seal.previous)) return false;
     this.#reportUnsealed();
-    this.#ledger.add(runOf(seal, from));
+    // Nobody has read what is only trusted: the seal is taken for what its lines would state.
+    this.#ledger.add({ ...runOf(seal, from), ...(whole === undefined ? {} : { durable: whole.durable }) });
     this.#first ??= { seq: seal.first_seq, timestamp: seal.first_timestamp };
     this.#last = { seq: seal.last_seq, timestamp: seal.last_timestamp };
-    this.trustedSeq = seal.last_seq;
+    if (whole === undefined) this.trustedSeq = seal.last_seq;
     this.#options.onProgress?.(segment.bytes - from);
     return true;
   }

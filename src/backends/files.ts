@@ -21,6 +21,7 @@ import { type FileStoreOptions, resolveFileOptions } from "./file-options.ts";
 import { claimFiles } from "./files-claim.ts";
 import { listSegments, openSegment, readSegment } from "./segment-files.ts";
 import { lockOwner, takePin } from "./lock.ts";
+import { ThreadedLookAhead } from "./segment-threads.ts";
 import { readMark } from "./mark-file.ts";
 import { decodeStoreFile, identityFromHeads } from "./store-file.ts";
 
@@ -51,7 +52,9 @@ export function fileBackend(input: FileStoreOptions, env: Env): Backend {
     if (stat.kind !== "directory") throw notFound(options.path, "neither a directory nor a file is at");
     return viewDirectory(env, options.path, writer === "ask" ? await lockOwner(env, options.path) : undefined, newest);
   };
+  const { startThread } = env;
   return {
+    ...(startThread === undefined ? {} : { lookAhead: lookAheadBy(startThread, () => place.directory) }),
     kind: "files",
     location: options.path,
     durability: `${meaning[options.durability]}; mark: ${options.mark}`,
@@ -90,6 +93,25 @@ export function fileBackend(input: FileStoreOptions, env: Env): Backend {
       return claimFiles(env, place.directory, options, purpose, () => look("none"));
     },
   };
+}
+
+function lookAheadBy(
+  start: NonNullable<Env["startThread"]>,
+  directory: () => string,
+): NonNullable<Backend["lookAhead"]> {
+  return (segments, threads) =>
+    new ThreadedLookAhead(
+      () => start(new URL("whole-segment-thread.js", import.meta.url)),
+      threads,
+      segments.map(([{ name, id, bytes, firstSeq = 0 }, identity]) => ({
+        directory: directory(),
+        name,
+        id,
+        bytes,
+        firstSeq,
+        identity,
+      })),
+    );
 }
 
 function notFound(path: string, what: string): PapyraError {

@@ -3,6 +3,7 @@ import { Command, Option } from "commander";
 import { RETAINED_LOGS } from "../log/retention.ts";
 import type { RecoverMode } from "../ops/recover.ts";
 import type { StartupMode } from "../ops/startup.ts";
+import { THREADS_MAX } from "../options.ts";
 import { addBackup } from "./commands-backup.ts";
 import { type Act, addExamples, type Leaf, repositoryOption, wholeNumber } from "./command-parts.ts";
 import { addConsumers } from "./commands-consumers.ts";
@@ -71,7 +72,7 @@ function addPersistence(program: Command, leaf: Leaf): void {
       "scan",
       "Read everything and say everything that is wrong. Changes nothing.",
       async () => (await load()).runScan,
-    ),
+    ).addOption(threadsOption()),
     [
       ["papyra persistence scan", "the store named by PAPYRA_PATH, papyra.config or ./persistence"],
       ["papyra persistence scan --path backups/papyra-2026-01-01/events.ndjson", "one log of a backup"],
@@ -111,7 +112,8 @@ function addPersistence(program: Command, leaf: Leaf): void {
     )
       .addOption(startupMode())
       .option("--quarantine-dir <dir>", "where --mode recover keeps what it takes out")
-      .option("--trust-seals", "take the word of the seals of closed segments instead of reading these"),
+      .option("--trust-seals", "take the word of the seals of closed segments instead of reading these")
+      .addOption(threadsOption()),
     [
       ["papyra persistence startup-check && npm start", "start only on a sound store"],
       ["papyra persistence startup-check --mode recover --quarantine-dir ./quarantine", "recover first if needed"],
@@ -120,6 +122,11 @@ function addPersistence(program: Command, leaf: Leaf): void {
   addCompact(group, leaf);
   addReading(group, leaf);
   addSelftest(group, leaf);
+}
+
+function threadsOption(): Option {
+  const what = "how many threads read closed segments (default: one a core, up to 8)";
+  return new Option("--threads <count>", what).argParser(wholeNumber(1, THREADS_MAX));
 }
 
 function addCompact(group: Command, leaf: Leaf): void {

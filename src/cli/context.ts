@@ -1,7 +1,7 @@
 // What a command's handler is given: the options as typed, and where flags, environment, configuration and defaults
 // are joined, in this order. The configuration is loaded only when something asks for it.
 import { dirname, resolve } from "node:path";
-import { nodeEnv, nodeVolume, startNode, startProgram } from "../env/node.ts";
+import { cores, nodeEnv, nodeVolume, startNode, startProgram } from "../env/node.ts";
 import type { Backend } from "../backends/backend.ts";
 import { directoryObjects } from "../backup/directory.ts";
 import type { ObjectStore } from "../backup/objects.ts";
@@ -42,6 +42,7 @@ export interface Outcome {
 
 export type Handler = (context: Context) => Promise<Outcome>;
 
+const THREADS = 8;
 const DEFAULT_PATH = "persistence";
 const DEFAULT_REPOSITORY = "backups";
 
@@ -59,6 +60,11 @@ export class Context {
 
   get signal(): AbortSignal {
     return this.io.signal;
+  }
+
+  /** How many threads read a store. No more than a few unless it is asked for: the machine may have other things to do. */
+  get threads(): number {
+    return (this.options as { threads?: number }).threads ?? Math.min(THREADS, cores());
   }
 
   /** The world of a self-test: it measures the file system and starts processes. */

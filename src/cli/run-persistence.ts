@@ -9,7 +9,8 @@ import { renderScan, renderStartup } from "./render.ts";
 
 export async function runScan(context: Context): Promise<Outcome> {
   const { backend, log, path } = await context.open("log");
-  const report = await scan(backend, { log, signal: context.signal, onProgress: context.progress("scanning") });
+  const { threads, signal } = context;
+  const report = await scan(backend, { log, threads, signal, onProgress: context.progress("scanning") });
   return {
     exit: exitOfScan(report),
     verdict: report.verdict,
@@ -34,7 +35,8 @@ export async function runStartupCheck(context: Context): Promise<Outcome> {
   const { backend, path } = await context.open("store");
   const onProgress = context.progress("checking");
   const trustSeals = context.options.trustSeals === true;
-  const report = await startupCheck(backend, { mode, quarantineDir, trustSeals, signal: context.signal, onProgress });
+  const { threads, signal } = context;
+  const report = await startupCheck(backend, { mode, quarantineDir, trustSeals, threads, signal, onProgress });
   return {
     exit: exitOfStartup(report),
     verdict: report.verdict,

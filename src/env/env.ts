@@ -112,10 +112,19 @@ export interface ChildProcess {
   readonly ended: Promise<{ readonly how: string; readonly stderr: string }>;
 }
 
+/** A thread of this process that answers what it is asked, one question after the other. Both are plain data. */
+export interface Thread {
+  /** Not before the last question was answered. Rejects when the thread fails or ends. */
+  ask(question: unknown): Promise<unknown>;
+  end(): Promise<void>;
+}
+
 /** Everything Papyra needs of the world. */
 export interface Env {
   readonly fs: Fs;
   readonly clock: Clock;
   readonly random: Random;
   readonly host: Host;
+  /** Starts a thread that runs a module, which sees the real world and no other. A simulated one has none. */
+  readonly startThread?: (module: URL) => Thread;
 }

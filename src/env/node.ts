@@ -2,10 +2,23 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { constants, promises as fsp, readFileSync, stat, type BigIntStats } from "node:fs";
-import { hostname } from "node:os";
+import { availableParallelism, hostname } from "node:os";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
-import type { ChildProcess, Clock, Env, FileLock, FileStat, Fs, Host, OpenFile, Random, Volume } from "./env.ts";
+import { parentPort, Worker } from "node:worker_threads";
+import type {
+  ChildProcess,
+  Clock,
+  Env,
+  FileLock,
+  FileStat,
+  Fs,
+  Host,
+  OpenFile,
+  Random,
+  Thread,
+  Volume,
+} from "./env.ts";
 import { PapyraError } from "../errors.ts";
 import { storageError } from "./storage-error.ts";
 
@@ -162,8 +175,37 @@ function readBootId(): string {
 
 const nodeHost: Host = { pid: process.pid, name: hostname(), bootId: readBootId() };
 
+/** How many cores this process may use. */
+export const cores = (): number => availableParallelism();
+
+/** The module calls `answerQuestions`. */
+function startThread(module: URL): Thread {
+  const worker = new Worker(module);
+  const ended = new Promise<never>((_, reject) => {
+    worker.once("error", reject);
+    worker.once("exit", () => reject(new Error("the thread has ended")));
+  });
+  ended.catch(() => undefined); // only who waits for an answer is concerned
+  return {
+    async ask(question) {
+      const answer = new Promise((resolve) => worker.once("message", resolve));
+      worker.postMessage(question);
+      return Promise.race([answer, ended]);
+    },
+    async end() {
+      await worker.terminate();
+    },
+  };
+}
+
+/** In a thread: answers what it is asked, until it is ended. What `answer` rejects with ends it. */
+export function answerQuestions(answer: (question: unknown) => Promise<unknown>): void {
+  const port = parentPort;
+  port?.on("message", (question: unknown) => void answer(question).then((found) => port.postMessage(found)));
+}
+
 /** The real file system, clock, randomness and host. */
-export const nodeEnv: Env = { fs: nodeFs, clock: nodeClock, random: nodeRandom, host: nodeHost };
+export const nodeEnv: Env = { fs: nodeFs, clock: nodeClock, random: nodeRandom, host: nodeHost, startThread };
 
 /** The real file systems. */
 export const nodeVolume: Volume = {

@@ -9,6 +9,7 @@ import { type Anomaly, type AnomalyKind, isDamagedRecord, isHarmless, whyUnknown
 import { encodeIdentity, seedOf } from "../log/codec.ts";
 import type { LogAccount } from "../log/ledger.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
+import { lookingAhead } from "./looking-ahead.ts";
 import { verdictOf } from "./verdict.ts";
 
 export interface ScanOptions {
@@ -18,6 +19,11 @@ export interface ScanOptions {
   readonly anomaliesMax?: number;
   /** Takes the word of the seals of closed segments instead of reading these. Default false. */
   readonly trustSeals?: boolean | undefined;
+  /**
+   * How many threads read closed segments at most; each gets 32 MiB or more. From 1, which starts none, to 64. Default 1. Stores
+   * that are not in files are read by one.
+   */
+  readonly threads?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called now and then with the bytes read so far and in all. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
@@ -77,26 +83,24 @@ export async function scanView(backend: Backend, view: StoreView, options: ScanO
     .filter((segment) => logs.includes(segment.log))
     .reduce((sum, segment) => sum + segment.bytes, 0);
   let done = 0;
-  const onProgress =
-    options.onProgress === undefined
-      ? undefined
-      : (bytes: number): void => {
-          done += bytes;
-          options.onProgress?.(done, total);
-        };
-  const checked: CheckedLog[] = [];
-  for (const log of logs) {
-    checked.push(
-      await checkLog(backend, view, log, {
-        live: view.writer !== undefined,
-        findingsMax: anomaliesMax,
-        hashSealed: true,
-        trustSeals: options.trustSeals === true,
-        signal: options.signal,
-        onProgress,
-      }),
-    );
-  }
+  const onProgress = (bytes: number): void => options.onProgress?.((done += bytes), total);
+  const checked = await lookingAhead(backend, view, logs, options, async (ahead) => {
+    const found: CheckedLog[] = [];
+    for (const log of logs) {
+      found.push(
+        await checkLog(backend, view, log, {
+          live: view.writer !== undefined,
+          findingsMax: anomaliesMax,
+          hashSealed: true,
+          trustSeals: options.trustSeals === true,
+          ahead,
+          signal: options.signal,
+          onProgress,
+        }),
+      );
+    }
+    return found;
+  });
   return report(backend, view, options.log, checked, {
     anomaliesMax,
     underSeal: await damagedUnderSeal(backend, view, checked),

@@ -23,6 +23,8 @@ export interface StartupOptions {
    * befell a segment after it was sealed. Who reads such a line later finds out. Default false: everything is read.
    */
   readonly trustSeals?: boolean | undefined;
+  /** As for a scan. */
+  readonly threads?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
@@ -45,13 +47,13 @@ const UNREAD = "sealed segments were taken at their word";
  */
 export async function startupCheck(backend: Backend, options: StartupOptions = {}): Promise<StartupReport> {
   const mode = options.mode ?? "fail_on_anomaly";
-  const { trustSeals, signal, onProgress } = options;
+  const { trustSeals, threads, signal, onProgress } = options;
   if (mode === "ignore") {
     return { ok: true, mode, verdict: "not checked", scan: undefined, recovery: undefined };
   }
   // Not only once something is damaged: whoever set it is not there then.
   if (options.quarantineDir !== undefined) await assertPlaceToKeep(backend, options.quarantineDir);
-  const scanned = await scan(backend, { trustSeals, signal, onProgress });
+  const scanned = await scan(backend, { trustSeals, threads, signal, onProgress });
   const found = trustSeals === true ? { ...scanned, verdict: `${scanned.verdict}; ${UNREAD}` } : scanned;
   const unwritable = whyUnwritable(found);
   if (unwritable !== undefined && mode !== "scan_only") {
