@@ -1,6 +1,7 @@
 // Scanning a healthy log against the cheapest thing that reads it at all: JSON.parse of each line. At growing sizes, and the
 // peak memory of a scan at each, in a process of its own.
 import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileStore } from "../dist/index.js";
 import { scan } from "../dist/ops/scan.js";
@@ -10,6 +11,8 @@ import { rounds, timed } from "./measure.mjs";
 import { grown, label, labels, list } from "./sizes.mjs";
 
 const SIZES = [10_000, 100_000, 1_000_000];
+/** So many make 34 segments. */
+const THREADED = 10_000_000;
 /** A log that is hardly there, for what any scan costs. */
 const FEW = 10;
 
@@ -55,6 +58,36 @@ export async function scanMemory(path) {
   return peakMB();
 }
 
+/** In a process of its own, which starts threads: records a second, and how often what one thread does. */
+export async function scannedBy(path, threads, roundCount) {
+  await makeLog(path, THREADED);
+  const scannedBy = (count) =>
+    timed(THREADED, async () => {
+      const report = await scan(fileStore({ path }), { log: "events", threads: count });
+      if (!report.ok || report.logs[0].records !== THREADED) throw new Error(report.verdict);
+    });
+  const found = await rounds(roundCount, { many: () => scannedBy(threads), one: () => scannedBy(1) });
+  rmSync(path, { recursive: true });
+  return { perSecond: found.many.perSecond, ratio: found.one.ratio };
+}
+
+/** By one thread, two, four, and so on, up to one a core. */
+async function benchThreads(path, roundCount) {
+  const cores = availableParallelism();
+  const counts = [1, 2, 4, 8, 16].filter((count) => count <= cores);
+  const found = [];
+  for (const count of counts) found.push(await alone(import.meta.url, "scannedBy", path, count, roundCount));
+  return {
+    what: `scan of a healthy log of ${label(THREADED)} records by ${counts.join(" / ")} threads, on ${cores} cores`,
+    papyra: `${list(
+      found.map(({ perSecond }) => perSecond / 1e6),
+      2,
+    )} M records/s`,
+    ratios: Object.fromEntries(found.slice(1).map(({ ratio }, i) => [`one thread with ${counts[i + 1]}`, ratio])),
+    budget: "near-linear",
+  };
+}
+
 export async function benchScan(base, roundCount) {
   const path = join(base, "scan");
   const here = (name, ...args) => alone(import.meta.url, name, path, ...args);
@@ -82,5 +115,6 @@ export async function benchScan(base, roundCount) {
       ratios: grown(memory, SIZES),
       budget: "flat",
     },
+    await benchThreads(path, roundCount),
   ];
 }
