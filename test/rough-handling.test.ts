@@ -260,3 +260,16 @@ test("a pipe in the place of the store's own file is told, and nobody waits for 
     message: expect.stringContaining(file) as string,
   });
 });
+
+test("a pipe in the place of the lock is told, and nobody waits for its other end", async () => {
+  const path = await storeOf(3);
+  const file = join(path, "papyra.lock");
+  rmSync(file);
+  execFileSync("mkfifo", [file]);
+  expect((await scan(fileStore({ path }))).ok).toBe(true);
+  await expect(openStore(fileStore({ path }))).rejects.toMatchObject({
+    code: "STORAGE_FAILED",
+    message: expect.stringContaining(file) as string,
+    hint: expect.stringContaining("move it away") as string,
+  });
+});

@@ -198,11 +198,12 @@ async function readStoreFile(env: Env, path: string, findings: StoreFinding[]): 
   const bytes = await readStart(env.fs, file, STORE_FILE_BYTES_MAX);
   const identity = decodeStoreFile(bytes, file);
   if (identity === undefined) {
+    const whole = (await env.fs.stat(file))?.bytes ?? 0; // all of it is replaced, and kept
     findings.push({
       kind: "checksum-mismatch",
       file: STORE_FILE,
       detail: "the file is damaged; recovery rebuilds it from the logs",
-      bytes: bytes.length,
+      bytes: Math.max(whole, bytes.length),
     });
   }
   return identity;

@@ -35,14 +35,12 @@ export async function runCompact(context: Context): Promise<Outcome> {
   const file =
     typeof plan !== "string"
       ? undefined
-      : await writePlan(context, plan, {
-          command: COMMAND,
-          store,
-          lineage,
-          fingerprint,
-          options: { retention, nowMs },
-          report,
-        });
+      : await writePlan(
+          context,
+          plan,
+          { command: COMMAND, store, lineage, fingerprint, options: { retention, nowMs }, report },
+          backend,
+        );
   return {
     exit: 0,
     verdict: report.verdict,

@@ -28,7 +28,12 @@ export async function runRecover(context: Context): Promise<Outcome> {
   const file =
     typeof plan !== "string"
       ? undefined
-      : await writePlan(context, plan, { command: COMMAND, store, lineage, fingerprint, options: kept, report });
+      : await writePlan(
+          context,
+          plan,
+          { command: COMMAND, store, lineage, fingerprint, options: kept, report },
+          backend,
+        );
   return outcome(report, path, { file });
 }
 

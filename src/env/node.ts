@@ -137,7 +137,7 @@ const nodeFs: Fs = {
       tryLockLoaded ??= loadTryLock();
       const tryLock = await tryLockLoaded;
       const flags = mode === "shared" ? constants.O_RDONLY : constants.O_RDWR | constants.O_CREAT;
-      const handle = await fsp.open(path, flags, 0o644);
+      const handle = await fsp.open(path, flags | NOT_WAITING, 0o644);
       // An OFD lock belongs to this open file: the kernel drops it when the file is closed or the process dies.
       try {
         if (tryLock(handle.fd, { shared: mode === "shared" })) {

@@ -14,6 +14,9 @@ const CODES: Readonly<Record<string, { code: ErrorCode; hint: string }>> = {
   EACCES: { code: "STORAGE_FAILED", hint: "check the owner and the mode of the file and its directory" },
   EPERM: { code: "STORAGE_FAILED", hint: "check the owner, the mode and the attributes of the file" },
   EROFS: { code: "STORAGE_FAILED", hint: "the file system is read-only" },
+  EISDIR: { code: "STORAGE_FAILED", hint: "a directory stands where a file should be: move it away" },
+  ESPIPE: { code: "STORAGE_FAILED", hint: "a pipe stands where a file should be: move it away" },
+  ENXIO: { code: "STORAGE_FAILED", hint: "a socket or a device stands where a file should be: move it away" },
   EMFILE: { code: "STORAGE_FAILED", hint: "raise the limit of open files (ulimit -n)" },
   ENFILE: { code: "STORAGE_FAILED", hint: "the machine has too many open files" },
 };

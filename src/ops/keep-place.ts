@@ -29,6 +29,14 @@ export async function assertPlaceToKeep(backend: Backend, named: string | undefi
   }
 }
 
+/** Whether a path leads into the directory of a store, however it is written or linked. */
+export async function isInStore({ env: { fs }, location }: Backend, path: string): Promise<boolean> {
+  const store = await fs.stat(location);
+  if (store?.kind !== "directory") return false;
+  for await (const id of upwards(fs, (await lastThere(fs, dirname(path))).there)) if (id === store.id) return true;
+  return false;
+}
+
 /** The directory of a path that is there, and the first name behind it, which is not. */
 async function lastThere(fs: Fs, path: string): Promise<{ there: string; first: string | undefined }> {
   let there = path;

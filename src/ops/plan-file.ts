@@ -36,7 +36,7 @@ export function decodePlan(bytes: Buffer, file: string, command: string): PlanFi
 
 export function noPlan(file: string, command: string, wrong: string): PapyraError {
   return new PapyraError("OPTION_INVALID", `${file} is no plan that can be applied: ${wrong}`, {
-    hint: `make one with: papyra ${command} --plan ${file}`,
+    hint: `make one with: papyra ${command} --plan plan.json`,
     details: { file },
   });
 }

@@ -69,7 +69,6 @@ export async function planRepair(
 ): Promise<LogPlan> {
   const edits = new Edits();
   const removed: RemovedBytes[] = [];
-  const untouched: Finding[] = [];
   if (nothingVerifies(view, checked)) {
     const { nextSeq, findings } = checked.account;
     return { log: checked.log, segments: [], removed, gaps: [], lastSeq: nextSeq - 1, untouched: [...findings] };
@@ -77,15 +76,14 @@ export async function planRepair(
   // Nobody knows yet who the log is: its identity first, and the rest in the next round, which can then write gap records.
   const identityFirst = view.identity === undefined && checked.account.findings.some(isIdentity);
   const findings = identityFirst ? checked.account.findings.filter(isIdentity) : checked.account.findings;
+  const untouched = findings.filter(isBeyondRepair);
   for (const finding of findings) {
+    if (untouched.length > 0 && mayHoldRecords(finding)) continue;
     await planFinding(backend, finding, edits);
     const { repair } = finding;
     if (repair.type === "remove" || (repair.type === "identity" && finding.length > 0)) {
       removed.push({ segment: finding.file, finding });
     }
-    if (repair.type === "none" && finding.kind === "checksum-mismatch") continue; // a seal: no record is behind it
-    const whole = finding.seqs === undefined || finding.kind === "unreadable" || finding.kind === "foreign-line";
-    if (repair.type === "none" && whole) untouched.push(finding);
   }
   const planned = untouched.length > 0 || identityFirst ? [] : plannedGaps(checked, removed, options.quarantine);
   const gaps = await withConcerns(backend, checked.log, planned, removed);
@@ -107,6 +105,20 @@ export async function planRepair(
     lastSeq: checked.account.nextSeq - 1 + gaps.length,
     untouched,
   };
+}
+
+/** A whole file that belongs elsewhere or cannot be judged: what is missing may stand in it, so that no gap record is written yet. */
+function isBeyondRepair({ kind, seqs, repair }: Finding): boolean {
+  if (repair.type !== "none" || kind === "checksum-mismatch") return false; // a seal: no record is behind it
+  return seqs === undefined || kind === "unreadable" || kind === "foreign-line";
+}
+
+/**
+ * Damage that a gap record must account for: it stays until that can be written. Once the bytes were gone, nothing would tell
+ * which seqs they were, nor of which actors.
+ */
+function mayHoldRecords({ kind, repair }: Finding): boolean {
+  return repair.type === "remove" && kind !== "duplicate" && kind !== "foreign-line";
 }
 
 function isIdentity(finding: Finding): boolean {

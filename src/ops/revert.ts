@@ -150,7 +150,7 @@ class Reversion {
 
   async #bytesOf(file: string): Promise<number | undefined> {
     if (file !== STORE_FILE) return (await this.#claim.view()).segments.find(({ name }) => name === file)?.bytes;
-    return (await readAll(this.#backend.read(file, 0, MADE_BYTES_MAX * 16))).length;
+    return (await contentOf(this.#backend.read(file, 0, Number.MAX_SAFE_INTEGER))).bytes; // up to its end
   }
 
   async #assertKept({ n, kept }: Undo): Promise<void> {

@@ -1,5 +1,5 @@
 // What a reversal says when the last files of a quarantine are gone.
-import { cpSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { flipBit, gone, makeStore, papyra, papyraJson, scratch, tear } from "./helpers.ts";
@@ -40,4 +40,22 @@ test("the last files are missing, and nothing tells: both possibilities, and wha
   cpSync(`${kept}-backup`, kept, { recursive: true });
   expect((await papyraJson([...REVERT, report.id, ...at])).report).toMatchObject({ complete: true, changed: true });
   expect(logs.map((file) => readFileSync(file, "latin1"))).toEqual(damaged);
+});
+
+test("of a papyra.json that somebody has blown up, everything is kept, and put back once", async () => {
+  const path = await makeStore(join(dir, "blown-up"), 9);
+  const file = join(path, "papyra.json");
+  const junk = Buffer.from("not what was written\n".repeat(10_000));
+  writeFileSync(file, junk);
+  const { report } = (await papyraJson(["persistence", "recover", "--mode", "quarantine", "--path", path])) as {
+    report: { id: string; quarantine: string };
+  };
+  expect(readFileSync(join(report.quarantine, "papyra.json.bytes")).equals(junk)).toBe(true);
+  for (const changed of [true, false]) {
+    expect((await papyraJson([...REVERT, report.id, "--path", path])).report).toMatchObject({
+      complete: true,
+      changed,
+    });
+    expect(readFileSync(file).equals(junk)).toBe(true);
+  }
 });
