@@ -89,7 +89,7 @@ test("one log only, and what nothing vouches for is said", async () => {
   const report = await account(backend, { log: "events" });
   expect(report.logs.map(({ log, endVouched }) => [log, endVouched])).toEqual([["events", false]]);
   expect(renderAccount(report, PATH, (_style, shown) => shown)).toContain(
-    "(nothing vouches for the end: no mark vouches for this log: it is a copy, or papyra.mark is gone)",
+    "(nothing vouches for the end: no mark vouches for this log: it is a copy, or papyra.mark is gone or older than its file)",
   );
 });
 

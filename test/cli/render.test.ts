@@ -74,7 +74,7 @@ describe("goldens", () => {
       anomaly 2 of 2: torn-tail, events.ndjson byte 757, 35 bytes, seqs: not known
         meaning: bytes of an unfinished write at the end of a file
         detail: the bytes are not a JSON object
-        acknowledged data: cannot tell: no mark vouches for this log: it is a copy, or papyra.mark is gone
+        acknowledged data: cannot tell: no mark vouches for this log: it is a copy, or papyra.mark is gone or older than its file
 
       Next: papyra persistence recover --path <store>/events.ndjson --mode quarantine --quarantine-dir ./quarantine
       "
@@ -129,7 +129,7 @@ describe("goldens", () => {
       anomaly 2 of 2: torn-tail, events.ndjson byte 757, 35 bytes, seqs: not known
         meaning: bytes of an unfinished write at the end of a file
         detail: the bytes are not a JSON object
-        acknowledged data: cannot tell: no mark vouches for this log: it is a copy, or papyra.mark is gone
+        acknowledged data: cannot tell: no mark vouches for this log: it is a copy, or papyra.mark is gone or older than its file
 
       Next: papyra persistence recover --path <store> --mode quarantine --quarantine-dir ./quarantine
       "
@@ -187,7 +187,7 @@ describe("goldens", () => {
       anomaly 2 of 2: missing-segment, events.00000000000000000004.ndjson byte 69, 0 bytes, seqs 1-3
         meaning: a file of the log is missing
         detail: seq 1 to 3 are missing before seq 4
-        acknowledged data: cannot tell: no mark vouches for this log: it is a copy, or papyra.mark is gone
+        acknowledged data: cannot tell: no mark vouches for this log: it is a copy, or papyra.mark is gone or older than its file
 
       Next: if a backup holds the missing file, put it back and scan again; recovery writes its records off as lost
       Next: move the unexpected file out of the store; recovery leaves it alone

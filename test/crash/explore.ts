@@ -163,7 +163,7 @@ class Explorer {
     const promised = kept || this.#life.options.durability === "fsync";
     const harm = promised && this.#dice.chance(HARM_SHARE) ? await this.#harm(state) : undefined;
     if (harm !== undefined) explored.harmed += 1;
-    if (!promised) noteOwed(truth, disk, this.#life.options.mark);
+    if (!promised) await noteOwed(truth, disk, this.#life.options.mark);
     const found = await this.#scan(disk);
     if (found !== undefined) this.#assertVerdict(state, found, promised);
     if (harm !== undefined && found !== undefined) assertSeen(found, harm);

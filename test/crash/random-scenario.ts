@@ -234,7 +234,7 @@ export class RandomLife {
     this.disk = cut ? before.reboot(this.#dice.below(1 << 30)) : before.kill();
     if (cut) this.rebooted = true;
     if (cut && this.options.durability !== "fsync") {
-      noteOwed(this.truth, this.disk, this.options.mark);
+      await noteOwed(this.truth, this.disk, this.options.mark);
       this.#forgetAll(); // what is there now is believed below
     }
     this.#store = undefined;

@@ -24,13 +24,19 @@ const setsByLog = () => new Map(LOG_NAMES.map((log) => [log, new Set<number>()])
 
 const mapsByLog = () => new Map(LOG_NAMES.map((log) => [log, new Map<number, number>()]));
 
+/** As docs/format.md says it of the mark. */
+const OLD_MS = 10_000;
+
 /**
  * Before what a power cut took is forgotten: of the promised records, those that the mark that is left names, or all where the
- * mark was on the disk before they were promised.
+ * mark was on the disk before they were promised. A mark is not believed whose file was changed long after it was made: an older
+ * store may have been copied there, and a power cut that keeps the time of a file without its content looks the same.
  */
-export function noteOwed(truth: Truth, disk: SimDisk, mark: "exact" | "lagging" | undefined): void {
+export async function noteOwed(truth: Truth, disk: SimDisk, mark: "exact" | "lagging" | undefined): Promise<void> {
   const bytes = disk.tree().get(`${PATH}/${MARK_FILE}`);
-  const known = bytes === undefined ? undefined : decodeSlots(bytes)?.newest.logs;
+  const newest = bytes === undefined ? undefined : decodeSlots(bytes)?.newest;
+  const changedMs = (await disk.env.fs.stat(`${PATH}/${MARK_FILE}`))?.changedMs ?? 0;
+  const known = newest === undefined || changedMs > newest.atMs + OLD_MS ? undefined : newest.logs;
   for (const log of LOG_NAMES) {
     const last = mark === "exact" ? Number.POSITIVE_INFINITY : (known?.[log]?.written ?? 0);
     for (const [seq, n] of truth.acknowledged.get(log) ?? []) if (seq <= last) truth.owed.get(log)?.set(seq, n);
