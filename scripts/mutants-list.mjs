@@ -3033,6 +3033,14 @@ export const MUTANTS = [
     filter: "cannot be written",
   },
   {
+    name: "a segment that could not be read again once is never read again",
+    file: "src/actors/log-index.ts",
+    find: "    } finally {\n      this.#again.delete(part);",
+    replace: "    } finally {\n      void part;",
+    tests: ["test/actors/index-cache.test.ts"],
+    filter: "as soon as that can be read",
+  },
+  {
     name: "a segment that was read again stays in memory",
     file: "src/actors/log-index.ts",
     find: "this.#replace(part, by);",

@@ -104,10 +104,13 @@ export class LogIndex {
       again = this.#readAgain(part.segment);
       this.#again.set(part, again);
     }
-    const { index, part: by } = await again;
-    this.#replace(part, by);
-    this.#again.delete(part); // it would keep the index in memory
-    return index;
+    try {
+      const { index, part: by } = await again;
+      this.#replace(part, by);
+      return index;
+    } finally {
+      this.#again.delete(part); // it would keep the index in memory, and what could not be read for a while from being read
+    }
   }
 }
 
