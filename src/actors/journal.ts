@@ -179,8 +179,8 @@ export class Journal {
     const closed = record.seq > lastSeq ? index.add(record) : undefined;
     if (closed === undefined) return;
     this.#caching = this.#caching.then(async () => {
-      const cached = await this.#caches.cacheClosed(log, closed.id);
-      if (cached !== undefined) index.replace(closed.part, cached);
+      const cached = await this.#caches.cacheClosed(log, closed);
+      if (cached !== undefined) index.replaceSegment(cached);
     });
   }
 

@@ -25,8 +25,6 @@ export class LogIndex {
   /** What is appended goes into the last part. */
   #last: RecordIndex;
   #lastId: string | undefined;
-  /** The part of a segment whose beginning has a part of its own, just before it: what replaces the one replaces both. */
-  #behindBeginning: RecordIndex | undefined;
   readonly #splits: boolean;
 
   /** `parts` in the order of the log. With `splits`, each segment that is appended to gets a part of its own. */
@@ -42,13 +40,10 @@ export class LogIndex {
     return this.#parts.reduce((sum, part) => sum + (part instanceof RecordIndex ? part.size : 0), 0);
   }
 
-  /** Takes in a record that was appended. Returns the segment that is closed since, with its part. */
-  add(record: IndexedRecord): { readonly id: string; readonly part: RecordIndex } | undefined {
+  /** Takes in a record that was appended. Returns the id of the segment that is closed since. */
+  add(record: IndexedRecord): string | undefined {
     const { id } = record;
-    const closed =
-      this.#splits && this.#lastId !== undefined && this.#lastId !== id
-        ? { id: this.#lastId, part: this.#last }
-        : undefined;
+    const closed = this.#splits && this.#lastId !== id ? this.#lastId : undefined;
     if (closed !== undefined) this.#parts.push((this.#last = new RecordIndex()));
     this.#lastId = id;
     this.#last.add(record);
@@ -64,15 +59,25 @@ export class LogIndex {
     if (beginning !== undefined) this.#parts.push(beginning);
     this.#parts.push((this.#last = part));
     this.#lastId = id;
-    if (beginning !== undefined) this.#behindBeginning = part;
   }
 
-  /** Another part speaks for a part from now on: a cache for what was in memory, or the other way round. */
-  replace(part: IndexPart, by: IndexPart): void {
-    const at = this.#parts.indexOf(part);
+  /**
+   * The cache of a segment that is closed speaks for all of it from now on. Several parts may have done so: one for its beginning,
+   * or for what was read of it when the index was made, and one for what was appended since.
+   */
+  replaceSegment(by: CachedSegment): void {
+    const { id } = by.segment;
+    const at = this.#parts.findIndex((part) => isOf(part, id));
     if (at < 0) return;
-    const both = part === this.#behindBeginning;
-    this.#parts.splice(both ? at - 1 : at, both ? 2 : 1, by);
+    this.#parts.splice(at, 1, by);
+    for (let i = this.#parts.length - 1; i > at; i--)
+      if (isOf(this.#parts[i] as IndexPart, id)) this.#parts.splice(i, 1);
+  }
+
+  /** Another part says the same from now on. */
+  #replace(part: IndexPart, by: IndexPart): void {
+    const at = this.#parts.indexOf(part);
+    if (at >= 0) this.#parts[at] = by;
   }
 
   /** The records of one actor with seqs behind `afterSeq` and up to `toSeq`, in the order of their seqs. */
@@ -99,11 +104,19 @@ export class LogIndex {
       again = this.#readAgain(part.segment);
       this.#again.set(part, again);
     }
-    const { index, part: by } = await again;
-    this.replace(part, by);
-    this.#again.delete(part); // it would keep the index in memory
-    return index;
+    try {
+      const { index, part: by } = await again;
+      this.#replace(part, by);
+      return index;
+    } finally {
+      this.#again.delete(part); // it would keep the index in memory, and what could not be read for a while from being read
+    }
   }
+}
+
+/** Whether a part holds records of the segment with this id. */
+function isOf(part: IndexPart, id: string): boolean {
+  return part instanceof RecordIndex ? part.isOf(id) : part.segment.id === id;
 }
 
 /** Lists as one: one behind the other, if that is their order. */

@@ -88,6 +88,11 @@ export class RecordIndex {
     return this.#newest.size;
   }
 
+  /** Whether records of the segment with this id are among them. */
+  isOf(id: string): boolean {
+    return this.#segmentIds.has(id);
+  }
+
   /** Every actor with its records. */
   *all(): Generator<[persistenceId: string, records: RecordList]> {
     for (const id of this.#newest.keys()) yield [id, this.#list(id, this.#rowsOf(id, 0, Number.MAX_SAFE_INTEGER))];

@@ -145,7 +145,8 @@ export class SegmentReading {
     if (record.kind !== "journal" && record.kind !== "snapshot") return;
     const { persistence_id: persistenceId, seq, revision } = record;
     if (!counts || typeof persistenceId !== "string") return;
-    const journalSeq = record.kind === "snapshot" ? record.journal_seq : seq;
+    const stated = record.kind === "snapshot" ? record.journal_seq : seq;
+    const journalSeq = Number.isSafeInteger(stated) ? stated : 0; // of no journal
     this.#index.add({ ...at, persistenceId, seq, revision, journalSeq });
   }
 }

@@ -84,7 +84,7 @@ export class ActorLineReader {
     if ((from = JOURNAL_SEQ.endAt(view, to)) >= 0) {
       to = digitsEnd(bytes, from);
       journalSeq = wholeNumber(bytes, from, to);
-    }
+    } else if (!this.#isEvent) return false; // it stands elsewhere
     if (seq < 0 || revision < 0 || journalSeq < 0 || (bytes[to] !== COMMA && bytes[to] !== CLOSE)) return false;
     this.#at = to;
     this.seq = seq;

@@ -4,6 +4,7 @@ import type { Backend } from "../../src/backends/backend.ts";
 import { fileBackend } from "../../src/backends/files.ts";
 import { memoryBackend } from "../../src/backends/memory.ts";
 import { openStore } from "../../src/backends/open.ts";
+import type { NewRecord } from "../../src/log/record.ts";
 import { activeName, indexName } from "../../src/log/segments.ts";
 import { SimDisk } from "../../src/testing/sim-disk.ts";
 import { happened, recovery, revisionsOf, withJournal, writeRounds } from "./index-helpers.ts";
@@ -128,5 +129,49 @@ test("an active segment whose cache turned out to be wrong is closed like any ot
     await journal.settled();
     for (let i = 1; i < 17; i++) expect(await revisionsOf(journal, `a/${i}`)).toEqual([1, 2]);
     expect(await revisionsOf(journal, "a/0")).toEqual([1, 2, 3]);
+  });
+});
+
+test("records that join a segment, which is closed, before an index looks at it, are found once", async () => {
+  const backend = memoryBackend({}, new SimDisk().env);
+  const view = backend.view.bind(backend);
+  let meanwhile: (() => Promise<void>) | undefined;
+  backend.view = async (newest) => {
+    const due = meanwhile;
+    meanwhile = undefined;
+    await due?.();
+    return view(newest);
+  };
+  await withJournal(backend, async (journal, store) => {
+    await store.append("journal", [happened("a/0", 1), happened("a/1", 1)]);
+    meanwhile = async () => {
+      await journal.append([happened("a/1", 2)]);
+      await store.maintain("test", (maintenance) => maintenance.seal("journal"));
+    };
+    const expectFound = async (...expected: number[][]) => {
+      expect(await Promise.all(["a/0", "a/1"].map((id) => revisionsOf(journal, id)))).toEqual(expected);
+    };
+    await expectFound([1], [1, 2]);
+    await journal.append([happened("a/1", 3)]);
+    await journal.settled();
+    await expectFound([1], [1, 2, 3]);
+    await store.maintain("test", (maintenance) => maintenance.seal("journal"));
+    await journal.append([happened("a/0", 2)]);
+    await journal.settled();
+    await expectFound([1, 2], [1, 2, 3]);
+    expect(await journal.withIndexes(async (indexes) => indexes.journal.index.size)).toBe(1);
+  });
+});
+
+test("snapshots are of the journal seq that they state, wherever it stands; of none if they state none", async () => {
+  const backend = memoryBackend({}, new SimDisk().env);
+  const snapshot = { kind: "snapshot", system_id: "sim", persistence_id: "a", revision: 3 } as const;
+  const digest = "d".repeat(64);
+  await withJournal(backend, async (journal, store) => {
+    await store.append("snapshots", [{ ...snapshot, journal_seq: 7, digest, payload: 1 }]);
+    await store.append("snapshots", [{ ...snapshot, digest, payload: 1, journal_seq: 8 }]);
+    await store.append("snapshots", [{ ...snapshot, digest, payload: 1 } as NewRecord]);
+    const places = await journal.withIndexes((indexes) => indexes.snapshots.index.recordsOf("a", 0));
+    expect([...places].map(({ journalSeq }) => journalSeq)).toEqual([7, 8, 0]);
   });
 });

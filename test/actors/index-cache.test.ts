@@ -250,6 +250,20 @@ describe("a cache is worth nothing", () => {
     }
   });
 
+  test("one that is gone, of a segment that cannot be read for a while, is done without as soon as that can be read", async () => {
+    const disk = await filesOf(20, true);
+    const caches = cachesInFiles(disk, "/s");
+    await withJournal(fileBackend({ path: "/s" }, disk.env), async (journal) => {
+      await journal.withIndexes(async () => undefined);
+      for (const name of await caches.names()) await caches.put(name, undefined);
+      disk.failAt(1, "EIO", { sticky: true, operations: ["read"] });
+      for (let times = 0; times < 2; times++)
+        await expect(revisionsOf(journal, "a/rare")).rejects.toMatchObject({ code: "STORAGE_FAILED" });
+      disk.clearFaults();
+      expect(await revisionsOf(journal, "a/rare")).toEqual(RARE);
+    });
+  });
+
   test("a store with caches is healthy; a copy of it is a store with caches", async () => {
     const disk = await filesOf(20, true);
     expect(await scan(fileBackend({ path: "/s" }, disk.env))).toMatchObject({ ok: true, anomalies: [] });

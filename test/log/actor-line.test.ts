@@ -75,6 +75,17 @@ test("ids with escapes are left to the parser", () => {
   }
 });
 
+test("a snapshot whose journal seq stands elsewhere is left to the parser", () => {
+  const digest = "d".repeat(64);
+  const snapshot = { system_id: "s", persistence_id: "a", revision: 3 };
+  const bytesOf = (fields: object) =>
+    Buffer.from(encodeLine(7, 9, undefined, "snapshot", 1, encodeFields({ ...fields })));
+  const reader = new ActorLineReader();
+  expect(reader.read(bytesOf({ ...snapshot, journal_seq: 5, digest, payload: 1 }), 0)).toBe(true);
+  expect(reader.journalSeq).toBe(5);
+  expect(reader.read(bytesOf({ ...snapshot, digest, journal_seq: 5, payload: 1 }), 0)).toBe(false);
+});
+
 /** What {@link ActorLineReader.event} leaves out. */
 const NOT_REPLAYED = ["durable", "system_id", "message_id", "correlation_id", "crc"];
 
