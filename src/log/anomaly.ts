@@ -90,6 +90,7 @@ export const MARK_LAGS =
 /** Why it cannot be told whether acknowledged data was lost. */
 export function whyUnknown(reach: { readonly exact: boolean } | undefined, beside: boolean): string {
   if (beside) return "beside a writer the mark runs ahead of what was read; ask again when it is stopped";
-  if (reach === undefined) return "no mark vouches for this log: it is a copy, or papyra.mark is gone or older than its file";
+  if (reach === undefined)
+    return "no mark vouches for this log: it is a copy, or papyra.mark is gone or older than its file";
   return MARK_LAGS;
 }
