@@ -172,6 +172,13 @@ export const MUTANTS = [
     tests: ["test/sealed.test.ts"],
   },
   {
+    name: "an account passes over what cannot be read",
+    file: "src/ops/account.ts",
+    find: "missing + unchecked + unread === 0",
+    replace: "missing + unchecked === 0",
+    tests: ["test/account.test.ts"],
+  },
+  {
     name: "looking ahead: a segment with a gap record is called whole",
     file: "src/backends/whole-segment.ts",
     find: 'if (entry.type !== "run" || entry.unterminated',

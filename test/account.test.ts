@@ -93,6 +93,29 @@ test("one log only, and what nothing vouches for is said", async () => {
   );
 });
 
+test.each([
+  ["whose identity is lost, and papyra.json too", true],
+  ["of another log", false],
+])("a file %s is not passed over as if nothing were in it", async (_, lost) => {
+  const { disk, backend } = await storeOf(3);
+  disk.drop(`${PATH}/papyra.mark`);
+  if (lost) {
+    disk.drop(`${PATH}/papyra.json`);
+    for (const file of [...disk.tree().keys()].filter((path) => path.endsWith(".ndjson")))
+      disk.corrupt(file, (bytes) => bytes.subarray(bytes.indexOf(0x0a) + 1));
+  } else disk.corrupt(`${PATH}/audits.ndjson`, () => disk.content(EVENTS));
+  const report = await account(backend);
+  expect(report).toMatchObject({
+    ok: false,
+    verdict: "1 file cannot be read as that of its log: what is in there cannot be told, and a scan says why",
+  });
+  const log = lost ? "events" : "audits";
+  expect(report.logs.find((one) => one.log === log)).toMatchObject({ lastSeq: 0, missing: 0, unread: 1 });
+  expect(renderAccount(report, PATH, (_style, shown) => shown)).toContain(
+    `${log}: no record, and 1 file that cannot be read as its own`,
+  );
+});
+
 test("lines without seqs cannot be accounted for", async () => {
   const disk = new SimDisk();
   const file = await disk.env.fs.makeDir("/py").then(() => disk.env.fs.open("/py/old.ndjson", "create"));

@@ -20,11 +20,13 @@ export function renderAccount(report: AccountReport, path: string, paint: Paint)
 }
 
 function logLines(log: LogSum): string[] {
-  const { lastSeq, present, compacted, quarantined, lost, missing, unchecked, absent, absentCount } = log;
+  const { lastSeq, present, compacted, quarantined, lost, missing, unchecked, unread, absent, absentCount } = log;
   if (unchecked > 0) return [`${log.log}: ${unchecked} lines without seqs`];
-  if (lastSeq === 0) return [`${log.log}: no record`];
+  const untold =
+    unread === 0 ? "" : `, and ${unread} ${unread === 1 ? "file" : "files"} that cannot be read as its own`;
+  if (lastSeq === 0) return [`${log.log}: no record${untold}`];
   const parts = [`${present} present`, `${compacted} compacted`, `${quarantined} quarantined`, `${lost} lost`];
-  const sum = `${log.log}: 1..${lastSeq} = ${parts.join(" + ")}${missing === 0 ? "" : ` + ${missing} MISSING`}`;
+  const sum = `${log.log}: 1..${lastSeq} = ${parts.join(" + ")}${missing === 0 ? "" : ` + ${missing} MISSING`}${untold}`;
   const end = log.endVouched ? "" : ` (nothing vouches for the end: ${log.endWhy})`;
   const more = absentCount > SHOWN_MAX ? [`  and ${absentCount - SHOWN_MAX} more (--json lists up to 1000)`] : [];
   return [`${sum}${end}`, ...absent.slice(0, SHOWN_MAX).map(absentLine), ...more];

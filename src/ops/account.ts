@@ -5,6 +5,7 @@ import { checkLog } from "../backends/check.ts";
 import { readSteadily } from "../backends/steady.ts";
 import type { SeqRange } from "../log/anomaly.ts";
 import { gapRanges } from "../log/gaps.ts";
+import type { Finding } from "../log/ledger.ts";
 import { intersect, normalise, subtract } from "../log/ranges.ts";
 import type { GapReason, GapRecord, LogName } from "../log/record.ts";
 import { logsToScan, whyEndUnknown } from "./scan.ts";
@@ -36,6 +37,8 @@ export interface LogSum {
   readonly missing: number;
   /** Lines without seqs: nothing can be said of them. */
   readonly unchecked: number;
+  /** Files that cannot be read as those of this log, whole or not: what they hold is not counted, nor is it missing. */
+  readonly unread: number;
   /** Whether something outside the log vouches that nothing is missing behind lastSeq. */
   readonly endVouched: boolean;
   /** Where it does not: why. */
@@ -57,6 +60,7 @@ export interface AccountReport {
 }
 
 const ABSENT_MAX = 1000;
+const FINDINGS_MAX = 1000;
 
 /** Rejects with STORE_NOT_FOUND, FORMAT_UNKNOWN, STORAGE_FAILED, or the signal's reason. */
 export async function account(backend: Backend, options: AccountOptions = {}): Promise<AccountReport> {
@@ -73,7 +77,7 @@ async function accountOf(backend: Backend, view: StoreView, options: AccountOpti
   for (const log of names) logs.push(await sumOf(backend, view, log, options.signal, onBytes));
   const { identity, writer } = view;
   return {
-    ok: logs.every(({ missing, unchecked }) => missing === 0 && unchecked === 0),
+    ok: logs.every(({ missing, unchecked, unread }) => missing + unchecked + unread === 0),
     verdict: verdictOf(logs),
     path: backend.location,
     store: identity?.store,
@@ -93,7 +97,7 @@ async function sumOf(
   const gaps: GapRecord[] = [];
   const checked = await checkLog(backend, view, log, {
     live: view.writer !== undefined,
-    findingsMax: 1,
+    findingsMax: FINDINGS_MAX,
     signal,
     onProgress,
     onEntry: (entry) => {
@@ -111,11 +115,20 @@ async function sumOf(
     lost,
     missing,
     unchecked,
+    unread: unreadFiles(checked.account.findings),
     endVouched,
     endWhy: whyEndUnknown(view, checked),
     absent: absent.slice(0, ABSENT_MAX),
     absentCount: absent.length,
   };
+}
+
+/** Files of another log or store, and such whose identity is lost: the scan says which. */
+function unreadFiles(findings: readonly Finding[]): number {
+  const whole = findings.filter(
+    ({ kind, repair }) => repair.type === "none" && (kind === "unreadable" || kind === "foreign-line"),
+  );
+  return new Set(whole.map(({ file }) => file)).size;
 }
 
 /** What the gap records say of the seqs that are absent: they may name more than that, and some twice. */
@@ -146,6 +159,14 @@ function verdictOf(logs: readonly LogSum[]): string {
   const missing = sum((log) => log.missing);
   const seqs = number.format(sum((log) => log.lastSeq));
   if (missing > 0) return `${number.format(missing)} of ${seqs} seqs are missing, and nothing accounts for them`;
+  const unread = sum((log) => log.unread);
+  if (unread > 0) {
+    const files =
+      unread === 1
+        ? "1 file cannot be read as that of its log"
+        : `${unread} files cannot be read as those of their logs`;
+    return `${files}: what is in there cannot be told, and a scan says why`;
+  }
   const gone = sum((log) => log.compacted + log.quarantined + log.lost);
   const rest = gone === 0 ? "all of them present" : `${number.format(gone)} of them accounted for by gap records`;
   return `every one of ${seqs} seqs is present or accounted for, ${rest}`;
