@@ -172,6 +172,13 @@ export const MUTANTS = [
     tests: ["test/sealed.test.ts"],
   },
   {
+    name: "a snapshot whose record is gone is believed whatever the journal tells around it",
+    file: "src/actors/recovery.ts",
+    find: "const leavesRoom = await hasRoomFor(indexes, entry);",
+    replace: "const leavesRoom = true;",
+    tests: ["test/actors/persistent-damage.test.ts"],
+  },
+  {
     name: "an account passes over what cannot be read",
     file: "src/ops/account.ts",
     find: "missing + unchecked + unread === 0",

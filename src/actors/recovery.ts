@@ -1,10 +1,11 @@
 // Recovering one actor: the newest snapshot that can be trusted, then the events behind it. A snapshot is a shortcut and
 // never the truth: one that is broken or ahead of its journal is passed over, reported, and costs only time.
 import { PapyraError } from "../errors.ts";
+import type { SeqRange } from "../log/anomaly.ts";
 import type { SnapshotRecord } from "../log/record.ts";
 import { countOf, intersect } from "../log/ranges.ts";
 import { FoldState, readSnapshot } from "./fold.ts";
-import { type Absences, BEGINNING, type Position } from "./history.ts";
+import { BEGINNING, type Position } from "./history.ts";
 import type { Indexes, Journal } from "./journal.ts";
 import type { Definition } from "./persistent.ts";
 import type { IndexedRecord } from "./record-index.ts";
@@ -127,7 +128,11 @@ async function whyForeign(
   if (journalSeq > journal.store.lastSeq("journal")) return "it is ahead of its journal, which was copied earlier";
   const [row] = await indexes.journal.index.recordsOf(persistenceId, journalSeq - 1, journalSeq);
   if (row === undefined) {
-    return isAbsent(indexes.journal.absences, journalSeq) ? undefined : "the journal tells another history";
+    const { compacted, missing, lost } = indexes.journal.absences;
+    if (isIn([compacted], journalSeq)) return undefined;
+    if (!isIn([missing, lost], journalSeq)) return "the journal tells another history";
+    const leavesRoom = await hasRoomFor(indexes, entry);
+    return leavesRoom ? undefined : "the journal tells another history around the record that it names, which is gone";
   }
   if (row.revision !== revision) return "the journal tells another history";
   // A journal that was copied earlier and has grown since may have the same numbers at the same place.
@@ -135,6 +140,20 @@ async function whyForeign(
   return timestamp > snapshot.timestamp ? "the journal was written anew after it" : undefined;
 }
 
-function isAbsent({ missing, lost, compacted }: Absences, seq: number): boolean {
-  return [missing, lost, compacted].some((ranges) => intersect(ranges, [{ from: seq, to: seq }]).length > 0);
+/**
+ * The record that a snapshot names is gone, and may have been another one: what is left of the actor must be older before it
+ * and newer behind it. (Of a write that was torn revisions may stand before it that were taken again: then it is not used either.)
+ */
+async function hasRoomFor(
+  { journal }: Indexes,
+  { persistenceId, journalSeq, revision }: IndexedRecord,
+): Promise<boolean> {
+  for (const other of await journal.index.recordsOf(persistenceId, 0)) {
+    if (other.seq < journalSeq ? other.revision >= revision : other.revision <= revision) return false;
+  }
+  return true;
+}
+
+function isIn(absent: readonly (readonly SeqRange[])[], seq: number): boolean {
+  return absent.some((ranges) => intersect(ranges, [{ from: seq, to: seq }]).length > 0);
 }

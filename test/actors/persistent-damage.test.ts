@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
+import { digestOf } from "../../src/actors/digest.ts";
 import { persistentActor } from "../../src/actors/persistent.ts";
 import type { ActorSystem } from "../../src/actors/system.ts";
 import type { MemoryBackend } from "../../src/backends/memory.ts";
@@ -101,6 +102,29 @@ describe("a damaged journal", () => {
     }
     const system = await started(store);
     await expect(system.get(ledger, "a").ask("total")).resolves.toBe(10); // any definition uses what is there
+  });
+
+  test("does not make a snapshot good that is of another history", async () => {
+    const store = await twoActors();
+    const writer = await openStore(store);
+    const [example] = await stored(store, "journal");
+    const payload = { entries: [], total: 1000 }; // of a future that was left: there the sixth record was the third of a
+    await writer.append("snapshots", [
+      {
+        kind: "snapshot",
+        system_id: (example as { system_id: string }).system_id,
+        persistence_id: "ledger/a",
+        revision: 3,
+        journal_seq: 6,
+        digest: digestOf(payload),
+        payload,
+      },
+    ]);
+    await writer.close();
+    await damage(store, "journal", 6);
+    const system = await started(store);
+    expect(await system.get(ledger, "a").ask("total")).toBe(10);
+    expect(system.metrics()).toMatchObject({ snapshotsIgnored: 1 });
   });
 
   test("of which a snapshot has seen more than is left stops the actor", async () => {
