@@ -86,6 +86,14 @@ test("a snapshot whose journal seq stands elsewhere is left to the parser", () =
   expect(reader.read(bytesOf({ ...snapshot, digest, journal_seq: 5, payload: 1 }), 0)).toBe(false);
 });
 
+test("a snapshot is no event, whatever members it has", () => {
+  const fields = { system_id: "s", persistence_id: "a", revision: 3, journal_seq: 5, event_type: "Tick", version: 1 };
+  for (const kind of ["snapshot", "journal"]) {
+    const line = Buffer.from(encodeLine(7, 9, undefined, kind, 1, encodeFields({ ...fields, payload: 1 })));
+    expect(new ActorLineReader().event(line, 0, line.length - 1) !== undefined).toBe(kind === "journal");
+  }
+});
+
 /** What {@link ActorLineReader.event} leaves out. */
 const NOT_REPLAYED = ["durable", "system_id", "message_id", "correlation_id", "crc"];
 
