@@ -179,6 +179,13 @@ export const MUTANTS = [
     tests: ["test/actors/persistent-damage.test.ts"],
   },
   {
+    name: "recovery looks at all segments for each that it rewrites",
+    file: "src/ops/keeper.ts",
+    find: "await this.#claim.view(1);",
+    replace: "await this.#claim.view();",
+    tests: ["test/recover-many.test.ts"],
+  },
+  {
     name: "an account passes over what cannot be read",
     file: "src/ops/account.ts",
     find: "missing + unchecked + unread === 0",

@@ -147,8 +147,8 @@ export interface Splice {
 
 /** The writer's claim on a store. */
 export interface Claim {
-  /** What a reader sees, but for the writer, who is the holder of this claim. Rejects with STORE_NOT_FOUND. */
-  view(): Promise<StoreView>;
+  /** What a reader sees, by the same argument, but for the writer, who is the holder of this claim. Rejects with STORE_NOT_FOUND. */
+  view(newest?: number): Promise<StoreView>;
   /** Makes the store: its identity and an empty active segment for each log that has none. What exists is kept. Idempotent. */
   create(identity: StoreIdentity): Promise<void>;
   /**

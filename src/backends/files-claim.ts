@@ -8,7 +8,7 @@ import { ensureError, PapyraError } from "../errors.ts";
 import { activeIdentityLine } from "../log/lineage.ts";
 import { LOG_NAMES, type LogName } from "../log/record.ts";
 import { activeName, closedName, LOCK_FILE, parseFileName, STORE_FILE } from "../log/segments.ts";
-import type { AppendedAt, AppendPart, Claim, Splice, StoreIdentity, StoreView } from "./backend.ts";
+import type { AppendedAt, AppendPart, Claim, Splice, StoreIdentity } from "./backend.ts";
 import { removeWithCache } from "./cache-files.ts";
 import type { ResolvedFileOptions } from "./file-options.ts";
 import { dropStrayLockFile, isHeldAt, takeToWrite } from "./lock.ts";
@@ -33,7 +33,7 @@ export async function claimFiles(
   path: string,
   options: ResolvedFileOptions,
   purpose: string,
-  view: () => Promise<StoreView>,
+  view: Claim["view"],
 ): Promise<Claim> {
   await env.fs.makeDir(path);
   return new FilesClaim(env, path, options, await takeToWrite(env, path, purpose), view);
@@ -52,9 +52,9 @@ class FilesClaim implements Claim {
   #cancelTimer: (() => void) | undefined;
   #syncing: Promise<void> = Promise.resolve();
 
-  readonly view: () => Promise<StoreView>;
+  readonly view: Claim["view"];
 
-  constructor(env: Env, path: string, options: ResolvedFileOptions, lock: FileLock, view: () => Promise<StoreView>) {
+  constructor(env: Env, path: string, options: ResolvedFileOptions, lock: FileLock, view: Claim["view"]) {
     this.view = view;
     this.#env = env;
     this.#path = path;

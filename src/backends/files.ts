@@ -90,7 +90,7 @@ export function fileBackend(input: FileStoreOptions, env: Env): Backend {
     },
     async claim(purpose): Promise<Claim> {
       await locate();
-      return claimFiles(env, place.directory, options, purpose, () => look("none"));
+      return claimFiles(env, place.directory, options, purpose, (newest) => look("none", newest));
     },
   };
 }

@@ -74,7 +74,7 @@ export class Keeper {
   /** What was vouched for goes with it: a recovery vouches for the gap records that it writes, and a revert takes these out. */
   async #next({ log }: Pick<Segment, "log">) {
     const { root, recovery } = this.#run;
-    const view = await this.#claim.view();
+    const view = await this.#claim.view(1); // of the segments it matters only whether they are those of a store
     this.#directory ??= quarantineOf(this.#backend, view, root, recovery);
     this.#undos += 1;
     const reach = log === undefined ? undefined : view.reach(log);

@@ -226,9 +226,11 @@ class Recovery {
 
   async #apply(view: StoreView, plan: Pick<LogPlan, "segments" | "removed">): Promise<void> {
     await this.#keeper.removed(view, plan.removed, this.#round);
+    // Rewriting one changes no other: looking at all of them anew for each would never end where many are damaged.
+    const segments = new Map((await this.#claim.view()).segments.map((segment) => [segment.name, segment]));
     for (const { segment: name, splices, removedBytes, insertedBytes } of plan.segments) {
       this.#options.signal?.throwIfAborted();
-      const segment = (await this.#claim.view()).segments.find((one) => one.name === name);
+      const segment = segments.get(name);
       if (segment === undefined) throw new PapyraError("INTERNAL", `${name} was to be rewritten and is not there`);
       await this.#keeper.rewriting(segment, splices);
       this.#measure(segment, splices);
