@@ -229,6 +229,13 @@ export const MUTANTS = [
     tests: ["test/look-ahead.test.ts"],
   },
   {
+    name: "looking ahead: a scan that is stopped waits for its threads",
+    file: "src/ops/looking-ahead.ts",
+    find: '  signal?.addEventListener("abort", end, { once: true });\n',
+    replace: "",
+    tests: ["test/cli/threads.test.ts"],
+  },
+  {
     name: "looking ahead: threads outlive the scan",
     file: "src/ops/looking-ahead.ts",
     find: "    await ahead.end();\n",

@@ -6,8 +6,8 @@ import { encodeIdentity } from "../log/codec.ts";
 import type { LogName } from "../log/record.ts";
 import { THREADS_MAX, wholeNumber } from "../options.ts";
 
-/** Starting a thread takes about as long as reading so many bytes. */
-const THREAD_BYTES = 32 << 20;
+/** Starting a thread takes about as long (75 ms) as reading so many bytes: for less the threads would come too late. */
+const THREAD_BYTES = 64 << 20;
 
 export interface LookingAhead {
   readonly threads?: number | undefined;

@@ -20,7 +20,7 @@ export interface ScanOptions {
   /** Takes the word of the seals of closed segments instead of reading these. Default false. */
   readonly trustSeals?: boolean | undefined;
   /**
-   * How many threads read closed segments at most; each gets 32 MiB or more. From 1, which starts none, to 64. Default 1. Stores
+   * How many threads read closed segments at most; each gets 64 MiB or more. From 1, which starts none, to 64. Default 1. Stores
    * that are not in files are read by one.
    */
   readonly threads?: number | undefined;

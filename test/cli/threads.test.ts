@@ -9,11 +9,12 @@ import { lookForWhole, type WholeQuestion } from "../../src/backends/whole-segme
 import type { Thread } from "../../src/env/env.ts";
 import { nodeEnv } from "../../src/env/node.ts";
 import { ActorSystem, fileStore, openStore } from "../../src/index.ts";
+import { scan } from "../../src/ops/scan.ts";
 import { build, type Build } from "./build.ts";
 import { gone, scratch } from "./helpers.ts";
 import { spawnSync } from "node:child_process";
 
-const RECORDS = 800;
+const RECORDS = 1200;
 const RECORD_BYTES = 128 << 10;
 const SEGMENT_BYTES = 8 << 20;
 const dir = scratch();
@@ -94,6 +95,22 @@ test("the check before a system starts uses as many threads as `startupThreads` 
     expect(started).toBe(expected);
   }
   expect(() => new ActorSystem({ store: fileStore({ path }), startupThreads: 0 })).toThrow("startupThreads");
+});
+
+test("a scan that is stopped waits for no thread", async () => {
+  let release = (): void => undefined;
+  const ended = new Promise<never>((_, reject) => (release = () => reject(new Error("ended"))));
+  ended.catch(() => undefined);
+  const controller = new AbortController();
+  const startThread = (): Thread => ({
+    ask: () => {
+      controller.abort(new Error("enough"));
+      return ended;
+    },
+    end: async () => release(),
+  });
+  const store = fileBackend({ path }, { ...nodeEnv, startThread });
+  await expect(scan(store, { log: "events", threads: 2, signal: controller.signal })).rejects.toThrow("enough");
 });
 
 test.each([["scan"], ["startup-check"]])(
